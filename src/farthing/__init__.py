@@ -1,0 +1,1 @@
+"""Farthing makes AI infrastructure cost the least it can, and proves it."""

@@ -1,0 +1,1 @@
+"""Composition root: one file per kind of process."""

@@ -1,0 +1,1 @@
+"""The OpenAI- and Anthropic-compatible gateway: one request, parsed, routed, metered, journaled."""

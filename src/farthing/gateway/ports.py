@@ -1,0 +1,239 @@
+"""The seams of the gateway: what the pipeline passes along, and what it asks of its parts.
+
+``Call`` is what the client wants. A ``Route`` orders the ``Target``s that may serve it. The target's
+``Dialect`` writes the upstream ``Ask`` and a ``Reading`` turns the upstream's bytes into the
+client's, metering as it goes. ``Upstream`` moves bytes and knows nothing of models. ``Journal`` makes
+an attempt survive the worker.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+
+from farthing.core.facts import ErrorKind, Operation, RequestFact, Source
+from farthing.core.money import Money
+from farthing.core.nouns import Decision, Objective, Offer, Scope
+from farthing.core.units import Usage
+
+Headers = list[tuple[bytes, bytes]]
+"""Raw HTTP headers, names in lower case, as ASGI has them."""
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Who asks, after authentication. ``models`` empty means every model."""
+
+    key_id: str = ""
+    scope: Scope = Scope()
+    models: frozenset[str] = frozenset()
+
+
+class Call(msgspec.Struct, kw_only=True, gc=False):
+    """One client request, read once at the edge. ``body`` is what the client sent, untouched.
+
+    ``model`` is the name the client asked for. ``output_limit`` is its cap on output tokens, 0 for
+    none. ``input_estimate`` bounds the input tokens from above (bytes bound tokens for text).
+    ``needs`` are capability words the answer depends on (``tools``, ``image``, ``audio``,
+    ``json_schema``). ``wants_usage``: whether a streaming client asked for the usage chunk itself.
+    ``tags`` and ``regions`` restrict the route; they come from ``x-farthing-*`` headers and only ever
+    narrow what the key and the alias allow.
+    """
+
+    request_id: str
+    at: datetime
+    operation: Operation
+    dialect: str
+    path: str
+    model: str
+    body: bytes
+    stream: bool = False
+    wants_usage: bool = True
+    output_limit: int = 0
+    input_estimate: int = 0
+    needs: frozenset[str] = frozenset()
+    caller: Caller = Caller()
+    objective: Objective = Objective()
+    tags: frozenset[str] = frozenset()
+    regions: frozenset[str] = frozenset()
+    labels: Mapping[str, str] = {}
+    headers: Headers = []
+
+
+class Provider(msgspec.Struct, frozen=True, kw_only=True):
+    """A configured upstream account with its vendor row applied; ``api_key`` is the secret itself.
+
+    ``auth`` is how the key travels: ``bearer``, ``api-key``, ``x-api-key``, ``x-goog-api-key``, ``sigv4`` or ``none``.
+    """
+
+    name: str
+    vendor: str
+    dialect: str
+    base_url: str
+    auth: str = "bearer"
+    api_key: str = ""
+    prices: str = ""
+    region: str = ""
+    tags: frozenset[str] = frozenset()
+    headers: Headers = []
+    on_disconnect: str = "cancel"
+
+    def __repr__(self) -> str:
+        return f"Provider({self.name!r}, {self.base_url!r})"
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider's model that can serve a call, and the offers that price it (empty: unpriced).
+
+    ``offers`` hold all dated and daily variants of one offer id.
+    """
+
+    provider: Provider
+    model: str
+    offer_id: str
+    offers: tuple[Offer, ...] = ()
+    weight: float = 1
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Targets in the order in which they are to be tried, and the decision as the ledger keeps it."""
+
+    targets: tuple[Target, ...]
+    decision: Decision
+    baseline: Target | None = None
+
+
+class Ask(msgspec.Struct, kw_only=True, gc=False):
+    """One HTTP request to a provider."""
+
+    method: str
+    url: str
+    headers: Headers
+    body: bytes
+
+
+class Meter(msgspec.Struct, kw_only=True, gc=False):
+    """What an answer said about itself. ``reported_cost`` is what the provider says it charged."""
+
+    usage: Usage | None = None
+    usage_source: Source = Source.NONE
+    reported_cost: Money | None = None
+    served_model: str = ""
+    upstream_id: str = ""
+    finish_reason: str = ""
+    error_kind: ErrorKind = ErrorKind.NONE
+    error: str = ""
+    complete: bool = False
+    service_tier: str = ""
+
+
+class Reading(Protocol):
+    """Turns one upstream answer into the client's dialect while metering it.
+
+    A stateful object per attempt. Bytes go in as they arrive, client bytes come out.
+    """
+
+    meter: Meter
+
+    def feed(self, data: bytes) -> bytes:
+        """Client bytes for these upstream bytes; empty while an event or the body is incomplete."""
+        ...
+
+    def close(self) -> bytes:
+        """The last client bytes once the upstream's body ended. Completes ``meter``, estimating usage if
+        the provider did not say. For an upstream error this is the error in the client's own shape.
+        """
+        ...
+
+
+class Dialect(Protocol):
+    """A provider's wire language. One file each in ``gateway/providers``."""
+
+    name: str
+
+    def ask(self, call: Call, target: Target) -> Ask:
+        """The upstream request. Raises ``InputError`` for what this dialect cannot carry."""
+        ...
+
+    def reading(self, call: Call, target: Target, status: int, headers: Mapping[bytes, bytes]) -> Reading:
+        """How to read the answer with this status and these (lower-case) headers."""
+        ...
+
+
+class Answer(Protocol):
+    """An upstream response whose head has arrived."""
+
+    status: int
+    headers: Headers
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives. Raises ``UpstreamError`` with its kind when it breaks."""
+        ...
+
+    async def aclose(self) -> None:
+        """Give the connection back, or cut it when the body was not read to its end."""
+        ...
+
+
+class Upstream(Protocol):
+    """Moves bytes to providers and back."""
+
+    async def open(self, ask: Ask) -> Answer:
+        """Send it and wait for the head. Raises ``UpstreamError`` with its kind."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class Router(Protocol):
+    """Decides where a call goes. Replaceable: the pipeline knows only this."""
+
+    def route(self, call: Call) -> Route:
+        """Raises ``NotFoundError`` for an unknown model, ``InputError`` when no target is eligible."""
+        ...
+
+    def observe(self, fact: RequestFact) -> None:
+        """Learn from an attempt's outcome: latency and health of its offer."""
+        ...
+
+    def models(self, caller: Caller) -> list[str]:
+        """Names this caller may ask for, sorted."""
+        ...
+
+
+class Keyring(Protocol):
+    """Knows the callers."""
+
+    def authenticate(self, token: str, at: datetime) -> Caller:
+        """Raises ``DeniedError`` for unknown, expired or revoked keys."""
+        ...
+
+
+class Admission(Protocol):
+    """Says whether a call may spend. The foundations allow everything; hard limits replace this."""
+
+    def reserve(self, call: Call, route: Route) -> object:
+        """A reservation to settle. Raises ``DeniedError`` when the call does not fit."""
+        ...
+
+    def settle(self, reservation: object, facts: list[RequestFact]) -> None: ...
+
+
+class Journal(Protocol):
+    """Makes attempts survive the worker (SIGKILL included), without waiting for a disk.
+
+    An intent is written before the upstream call and reserves room for its outcome, so that an
+    outcome can always be written. Raises ``UnavailableError`` when there is no room for an intent.
+    """
+
+    def intend(self, fact: RequestFact) -> object:
+        """Record that an attempt is about to begin; returns the handle its outcome needs."""
+        ...
+
+    def settle(self, intent: object, fact: RequestFact) -> None:
+        """Record how it ended. Called exactly once per intent."""
+        ...
+
+    def note(self, fact: RequestFact) -> None:
+        """Record a fact that had no upstream call (a refusal, a cache hit)."""
+        ...

@@ -1,0 +1,35 @@
+"""What a worker knows about the world: one immutable file, swapped when it changes.
+
+The control process compiles it from settings, state and catalogue; workers read it and watch its
+modification time. It holds no secret: keys are hashes and provider keys are references.
+"""
+
+from datetime import datetime
+
+import msgspec
+
+from farthing.core.nouns import Offer, Scope
+from farthing.gateway.settings import ModelSettings, ProviderSettings
+
+
+class KeyEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One Farthing key as a worker sees it; ``hash`` is SHA-256 hex of the whole token."""
+
+    id: str
+    hash: str
+    scope: Scope = Scope()
+    models: frozenset[str] = frozenset()
+    expires: datetime | None = None
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything routing, authentication and pricing need. ``offers`` are token offers only.
+
+    ``secrets`` maps provider names to references (``env:NAME``, ``file:PATH``), resolved by the worker.
+    """
+
+    made: datetime
+    providers: dict[str, ProviderSettings] = {}
+    models: dict[str, ModelSettings] = {}
+    offers: tuple[Offer, ...] = ()
+    keys: tuple[KeyEntry, ...] = ()

@@ -1,0 +1,1 @@
+"""Foreign bills and logs become facts. One importer is one file."""

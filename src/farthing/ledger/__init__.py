@@ -1,0 +1,1 @@
+"""What happened: append-only facts on Delta, and questions about them."""

@@ -1,0 +1,1 @@
+"""What changes: keys, settings, providers. SQLAlchemy Core on SQLite or Postgres."""
