@@ -74,7 +74,7 @@ class Money(msgspec.Struct, frozen=True, order=False, gc=False):
         return Money(EXACT.subtract(self.amount, self._same(other)), self.currency)
 
     def __neg__(self) -> "Money":
-        return Money(-self.amount, self.currency)
+        return Money(EXACT.minus(self.amount), self.currency)
 
     def __mul__(self, factor: Decimal | int) -> "Money":
         return Money(EXACT.multiply(self.amount, decimal_of(factor, field="factor")), self.currency)

@@ -95,7 +95,7 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     above: int = 0
 
 
-class Offer(msgspec.Struct, frozen=True, kw_only=True):
+class Offer(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     """A dated way to buy something: an API model, a spot GPU in one zone, an owned box.
 
     ``id`` is stable over time and unique among offers that hold at the same instant, for example

@@ -55,9 +55,9 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 
     def overlaps(self, other: "Window") -> bool:
         """Whether some instant lies in both; windows that only touch do not overlap."""
-        starts_before = self.start is None or other.end is None or self.start < other.end
-        ends_after = self.end is None or other.start is None or other.start < self.end
-        return starts_before and ends_after
+        start = max((at for at in (self.start, other.start) if at is not None), default=None)
+        end = min((at for at in (self.end, other.end) if at is not None), default=None)
+        return start is None or end is None or start < end
 
     @property
     def duration(self) -> timedelta:

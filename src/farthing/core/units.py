@@ -16,15 +16,18 @@ import msgspec
 from farthing.core.errors import InputError, UsageError
 
 MEASURES = (
-    "token", "request", "image", "character", "page", "search", "second", "hour", "gb_month", "gb", "byte",
+    "token", "request", "image", "character", "page", "search", "second", "hour", "gb_month", "gb", "byte", "pixel",
+    "message", "execution",
 )  # fmt: skip
 DIRECTIONS = ("input", "output")
 MODALITIES = ("text", "audio", "image", "video", "document")
-KINDS = ("cache_read", "cache_write", "reasoning", "tool_use")
+KINDS = (
+    "cache_read", "cache_write", "reasoning", "tool_use", "citation", "annotated", "web", "social", "storage", "rerank",
+)  # fmt: skip
 TTLS = ("5m", "1h", "24h")
 
 
-class Unit(msgspec.Struct, frozen=True, gc=False, order=True):
+class Unit(msgspec.Struct, frozen=True, gc=False, order=True, cache_hash=True):
     """One kind of thing that is billed. An empty dimension means "any".
 
     ``measure``: what is counted. ``direction``: into or out of the model. ``modality``: what the

@@ -14,7 +14,7 @@ import msgspec
 
 from farthing.core.facts import ErrorKind, Operation, RequestFact, Source
 from farthing.core.money import Money
-from farthing.core.nouns import Decision, Objective, Offer, Scope
+from farthing.core.nouns import Decision, Objective, Offer, Scope, Terms
 from farthing.core.units import Usage
 
 Headers = list[tuple[bytes, bytes]]
@@ -85,7 +85,9 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """A provider's model that can serve a call, and the offers that price it (empty: unpriced).
 
-    ``offers`` hold all dated and daily variants of one offer id.
+    ``offers`` hold all dated and daily variants of one offer id. ``other_terms`` hold the same model's
+    offers under other terms (flex, priority, …), for answers that were served so. ``terms`` are those to
+    ask the provider for.
     """
 
     provider: Provider
@@ -93,13 +95,19 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     offer_id: str
     offers: tuple[Offer, ...] = ()
     weight: float = 1
+    terms: Terms = Terms.ON_DEMAND
+    other_terms: Mapping[Terms, tuple[Offer, ...]] = {}
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Targets in the order in which they are to be tried, and the decision as the ledger keeps it."""
+    """Targets in the order in which they are to be tried, and the decision about them.
+
+    ``record`` is the decision as the ledger keeps it: JSON text.
+    """
 
     targets: tuple[Target, ...]
     decision: Decision
+    record: str = ""
     baseline: Target | None = None
 
 
@@ -130,10 +138,14 @@ class Meter(msgspec.Struct, kw_only=True, gc=False):
 class Reading(Protocol):
     """Turns one upstream answer into the client's dialect while metering it.
 
-    A stateful object per attempt. Bytes go in as they arrive, client bytes come out.
+    A stateful object per attempt. Bytes go in as they arrive, client bytes come out. ``status`` and
+    ``content_type`` are what the client is told: settled from the start for a stream, by ``close`` for
+    an answer that is read whole (a provider's error under 200 becomes 502).
     """
 
     meter: Meter
+    status: int
+    content_type: bytes
 
     def feed(self, data: bytes) -> bytes:
         """Client bytes for these upstream bytes; empty while an event or the body is incomplete."""
@@ -170,6 +182,10 @@ class Answer(Protocol):
         """The body as it arrives. Raises ``UpstreamError`` with its kind when it breaks."""
         ...
 
+    def release(self) -> None:
+        """The answer is complete: keep the connection as soon as what is left of the body has arrived."""
+        ...
+
     async def aclose(self) -> None:
         """Give the connection back, or cut it when the body was not read to its end."""
         ...
@@ -192,8 +208,11 @@ class Router(Protocol):
         """Raises ``NotFoundError`` for an unknown model, ``InputError`` when no target is eligible."""
         ...
 
-    def observe(self, fact: RequestFact) -> None:
-        """Learn from an attempt's outcome: latency and health of its offer."""
+    def observe(self, fact: RequestFact, retry_after: float = 0.0) -> None:
+        """Learn from an attempt's outcome: latency and health of its offer.
+
+        ``retry_after`` is how many seconds the provider asked to be left alone, 0 if it did not.
+        """
         ...
 
     def models(self, caller: Caller) -> list[str]:

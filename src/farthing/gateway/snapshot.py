@@ -8,6 +8,7 @@ from datetime import datetime
 
 import msgspec
 
+from farthing.catalog.sources import Rule
 from farthing.core.nouns import Offer, Scope
 from farthing.gateway.settings import ModelSettings, ProviderSettings
 
@@ -25,11 +26,13 @@ class KeyEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Everything routing, authentication and pricing need. ``offers`` are token offers only.
 
-    ``secrets`` maps provider names to references (``env:NAME``, ``file:PATH``), resolved by the worker.
+    ``rules`` say how names of models lead to products of the price lists. A provider's ``api_key`` is a
+    reference (``env:NAME``, ``file:PATH``), resolved by the worker.
     """
 
     made: datetime
     providers: dict[str, ProviderSettings] = {}
     models: dict[str, ModelSettings] = {}
     offers: tuple[Offer, ...] = ()
+    rules: tuple[Rule, ...] = ()
     keys: tuple[KeyEntry, ...] = ()

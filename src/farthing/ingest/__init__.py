@@ -1,1 +1,4 @@
-"""Foreign bills and logs become facts. One importer is one file."""
+"""Foreign bills and logs become facts.
+
+One importer is one file in ``importers``; ``run`` does the rest for all of them.
+"""

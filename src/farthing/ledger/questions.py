@@ -12,7 +12,7 @@ from farthing.core.time import Window
 DIMENSIONS = (
     "provider", "service", "service_category", "model", "requested_model", "offer", "operation", "team", "project",
     "org", "environment", "feature", "customer", "user", "key", "status", "region", "resource", "sku", "accelerator",
-    "charge_category", "origin", "account",
+    "charge_category", "origin", "account", "currency",
 )  # fmt: skip
 """What spend can be grouped and filtered by. ``origin`` is ``gateway`` or ``bill``; an empty value is unallocated.
 ``tag:NAME`` is a dimension too."""

@@ -1,1 +1,4 @@
-"""Provider dialects, one file each; vendors that speak one of them are rows of data."""
+"""Dialects: one public module per wire language of providers, each with a ``plugin``.
+
+Vendors that speak a known dialect are rows of data in ``gateway.vendors``.
+"""

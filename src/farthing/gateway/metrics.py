@@ -1,0 +1,139 @@
+"""What a worker counts, in Prometheus' text format (prometheus.io/docs/instrumenting/exposition_formats).
+
+Labels come from the settings and from closed lists, never from clients, and the number of series is
+bounded, so that nobody can make a worker grow by asking for odd things. Cost here is for alerts;
+what is owed stands in the ledger.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+import msgspec
+
+from farthing.core.facts import RequestFact
+
+BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+"""Upper bounds in seconds."""
+
+MAX_SERIES = 4096
+CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+
+Key = tuple[str, str, str, str, str]
+
+
+class Histogram(msgspec.Struct, gc=False):
+    """Observed seconds by bucket; the last bucket has no upper bound."""
+
+    counts: list[int] = msgspec.field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
+    total: float = 0.0
+
+    def add(self, seconds: float) -> None:
+        self.counts[bisect_left(BUCKETS, seconds)] += 1
+        self.total += seconds
+
+
+class Series(msgspec.Struct):
+    """Everything counted under one set of labels."""
+
+    facts: int = 0
+    unpriced: int = 0
+    cost: Decimal = Decimal(0)
+    tokens: list[int] = msgspec.field(default_factory=lambda: [0] * len(_CLASSES))
+    duration: Histogram = msgspec.field(default_factory=Histogram)
+    first: Histogram = msgspec.field(default_factory=Histogram)
+
+
+_CLASSES = ("input", "cache_read", "cache_write", "output", "reasoning")
+_LABELS = ("operation", "provider", "offer", "status", "error")
+_OTHER: Key = ("other", "other", "other", "other", "other")
+
+
+class Metrics:
+    """The counters of one worker."""
+
+    def __init__(self, worker: str) -> None:
+        self._worker = worker
+        self._series: dict[Key, Series] = {}
+        self.refused: dict[int, int] = {}
+        self.in_flight = 0
+
+    def observe(self, fact: RequestFact) -> None:
+        """Count an attempt, or a request that reached no provider."""
+        key = (fact.operation, fact.provider, fact.offer, fact.status, fact.error_kind)
+        series = self._series.get(key)
+        if series is None:
+            series = self._new(key)
+        series.facts += 1
+        tokens = series.tokens
+        tokens[0] += fact.input_tokens
+        tokens[1] += fact.cache_read_tokens
+        tokens[2] += fact.cache_write_tokens
+        tokens[3] += fact.output_tokens
+        tokens[4] += fact.reasoning_tokens
+        if fact.cost is None:
+            series.unpriced += 1
+        else:
+            series.cost += fact.cost
+        if fact.total_ms is not None:
+            series.duration.add(fact.total_ms / 1000)
+        if fact.ttft_ms is not None:
+            series.first.add(fact.ttft_ms / 1000)
+
+    def refuse(self, status: int) -> None:
+        """Count a refusal, authenticated or not."""
+        self.refused[status] = self.refused.get(status, 0) + 1
+
+    def render(self, gauges: Mapping[str, float]) -> bytes:
+        """The exposition. ``gauges`` are further values by metric name, without the ``farthing_`` prefix."""
+        worker = f'worker="{self._worker}"'
+        rows = [(_labelled(worker, key), series) for key, series in self._series.items()]
+        lines = [
+            *_family("attempts_total", "counter", ((f"{{{at}}}", s.facts) for at, s in rows)),
+            *_family("unpriced_total", "counter", ((f"{{{at}}}", s.unpriced) for at, s in rows)),
+            *_family("cost_usd_total", "counter", ((f"{{{at}}}", s.cost) for at, s in rows)),
+            *_family("tokens_total", "counter", _tokens(rows)),
+            *_histogram("duration_seconds", ((at, s.duration) for at, s in rows)),
+            *_histogram("first_byte_seconds", ((at, s.first) for at, s in rows)),
+            *_family("refused_total", "counter", ((f'{{{worker},code="{c}"}}', n) for c, n in self.refused.items())),
+        ]
+        for name, value in {"in_flight": float(self.in_flight), **gauges}.items():
+            lines += _family(name, "gauge", ((f"{{{worker}}}", value),))
+        return ("\n".join(lines) + "\n").encode()
+
+    def _new(self, key: Key) -> Series:
+        if len(self._series) >= MAX_SERIES:
+            key = _OTHER
+        return self._series.setdefault(key, Series())
+
+
+def _labelled(worker: str, key: Key) -> str:
+    return ",".join((worker, *(f'{name}="{_escaped(str(value))}"' for name, value in zip(_LABELS, key, strict=True))))
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+def _tokens(rows: list[tuple[str, Series]]) -> Iterable[tuple[str, int]]:
+    for at, series in rows:
+        for name, count in zip(_CLASSES, series.tokens, strict=True):
+            if count:
+                yield f'{{{at},class="{name}"}}', count
+
+
+def _family(name: str, kind: str, samples: Iterable[tuple[str, float | Decimal]]) -> list[str]:
+    lines = [f"farthing_{name}{labels} {value:f}" for labels, value in samples]
+    return [f"# TYPE farthing_{name} {kind}", *lines] if lines else []
+
+
+def _histogram(name: str, rows: Iterable[tuple[str, Histogram]]) -> list[str]:
+    lines: list[str] = []
+    for at, histogram in rows:
+        below = 0
+        for bound, count in zip((*map(str, BUCKETS), "+Inf"), histogram.counts, strict=True):
+            below += count
+            lines.append(f'farthing_{name}_bucket{{{at},le="{bound}"}} {below}')
+        lines.append(f"farthing_{name}_sum{{{at}}} {histogram.total:f}")
+        lines.append(f"farthing_{name}_count{{{at}}} {below}")
+    return [f"# TYPE farthing_{name} histogram", *lines] if lines else []

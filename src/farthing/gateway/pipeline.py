@@ -1,0 +1,242 @@
+"""What happens to a request, in order.
+
+``STAGES`` is the whole story: authenticate → read → route → admit → call. Who asks is settled before
+the body is read, so that strangers cannot make the gateway buffer. The last stage tries the route's
+targets one after the other; each attempt journals its intent, calls, meters and journals its
+outcome (``attempt.py``). A stage that refuses raises a ``FarthingError``, which the client gets in its own
+dialect's shape and, once it is known who asked for what, the ledger as a request that reached no
+provider.
+"""
+
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from time import perf_counter
+
+import msgspec
+
+from farthing.core.errors import DeniedError, FarthingError, InputError, NotFoundError, UnavailableError
+from farthing.core.facts import ErrorKind, Operation, RequestFact, Source, Status
+from farthing.gateway.attempt import Attempt, Outcome, request_id_headers
+from farthing.gateway.auth import token_of
+from farthing.gateway.client import Client, Reply, TooLargeError
+from farthing.gateway.ports import (
+    Admission,
+    Call,
+    Caller,
+    Dialect,
+    Headers,
+    Journal,
+    Keyring,
+    Route,
+    Router,
+    Upstream,
+)
+from farthing.gateway.wire.errors import error_body
+from farthing.gateway.wire.read import read_call
+
+MAX_ATTEMPTS = 4
+
+Observer = Callable[[RequestFact], None]
+
+
+class World(msgspec.Struct, frozen=True, kw_only=True):
+    """What one snapshot says; swapped whole when the snapshot changes."""
+
+    router: Router
+    keyring: Keyring
+
+
+class Parts(msgspec.Struct, kw_only=True):
+    """What the pipeline works with. ``observers`` see every fact after the journal has it."""
+
+    world: World
+    dialects: Mapping[str, Dialect]
+    upstream: Upstream
+    journal: Journal
+    admission: Admission
+    clock: Callable[[], datetime]
+    worker: str
+    max_body_bytes: int
+    observers: tuple[Observer, ...] = ()
+
+
+class Exchange:
+    """One client request on its way through the stages."""
+
+    def __init__(
+        self, client: Client, headers: Headers, *, path: str, operation: Operation, dialect: str, request_id: str
+    ) -> None:
+        self.client = client
+        self.headers = headers
+        self.named = dict(headers)
+        self.path = path
+        self.operation = operation
+        self.dialect = dialect
+        self.request_id = request_id
+        self.began = perf_counter()
+        self.at: datetime
+        self.world: World
+        self.caller: Caller
+        self.call: Call | None = None
+        self.route: Route
+        self.reservation: object = None
+
+
+Stage = Callable[[Exchange, Parts], Awaitable[None]]
+
+
+async def authenticate(exchange: Exchange, parts: Parts) -> None:
+    """Whose key it is."""
+    exchange.at = parts.clock()
+    exchange.world = parts.world
+    exchange.caller = exchange.world.keyring.authenticate(token_of(exchange.named), exchange.at)
+
+
+async def read(exchange: Exchange, parts: Parts) -> None:
+    """What is asked for. From here on it is noticed when the client leaves."""
+    length = exchange.named.get(b"content-length", b"0")
+    body = await exchange.client.body(parts.max_body_bytes, int(length) if length.isdigit() else 0)
+    exchange.call = read_call(
+        exchange.operation,
+        exchange.dialect,
+        exchange.path,
+        body,
+        exchange.headers,
+        request_id=exchange.request_id,
+        at=exchange.at,
+        caller=exchange.caller,
+    )
+    exchange.client.watch()
+
+
+async def route(exchange: Exchange, parts: Parts) -> None:
+    """Where it may go, best first."""
+    del parts
+    exchange.route = exchange.world.router.route(_call(exchange))
+
+
+async def admit(exchange: Exchange, parts: Parts) -> None:
+    """Whether it may spend."""
+    exchange.reservation = parts.admission.reserve(_call(exchange), exchange.route)
+
+
+async def call(exchange: Exchange, parts: Parts) -> None:
+    """Try target after target until one answers, or the client has seen a byte; then settle."""
+    facts: list[RequestFact] = []
+    try:
+        reply = await _answered(exchange, parts, facts)
+    finally:
+        parts.admission.settle(exchange.reservation, facts)
+    if reply is not None:
+        await exchange.client.reply(reply)
+
+
+STAGES: tuple[Stage, ...] = (authenticate, read, route, admit, call)
+
+
+async def run(exchange: Exchange, parts: Parts) -> None:
+    """Take a request through the stages; the client gets an answer or a refusal."""
+    try:
+        for stage in STAGES:
+            await stage(exchange, parts)
+    except FarthingError as error:
+        await refuse(exchange, parts, error)
+    finally:
+        exchange.client.unwatch()
+
+
+async def refuse(exchange: Exchange, parts: Parts, error: FarthingError) -> None:
+    """Tell the client why not."""
+    status = 413 if isinstance(error, TooLargeError) else 0
+    status, body = error_body(exchange.dialect, error, exchange.request_id, status=status)
+    if exchange.call is not None:
+        fact = _refusal(exchange, exchange.call, parts.worker, error, status)
+        with contextlib.suppress(UnavailableError):
+            parts.journal.note(fact)
+        _observe(parts, fact)
+    if not exchange.client.started:
+        headers = request_id_headers(exchange.dialect, exchange.request_id)
+        if status == 413:  # noqa: PLR2004 - the rest of the body is not wanted
+            headers.append((b"connection", b"close"))
+        await exchange.client.reply(Reply(status=status, body=body, headers=headers))
+
+
+async def _answered(exchange: Exchange, parts: Parts, facts: list[RequestFact]) -> Reply | None:
+    """The answer that the client is still owed. Raises ``InputError`` when no target can carry the call."""
+    outcome: Outcome | None = None
+    unfit: InputError | None = None
+    wanted = _call(exchange)
+    for target in exchange.route.targets:
+        dialect = parts.dialects[target.provider.dialect]
+        number = len(facts) + 1
+        try:
+            attempt = Attempt(
+                wanted, exchange.route, target, number, dialect=dialect, worker=parts.worker, began=exchange.began
+            )
+        except InputError as problem:
+            unfit = problem
+            continue
+        try:
+            outcome = await attempt.run(exchange.client, parts.upstream, parts.journal)
+        finally:
+            if attempt.fact.status is not Status.ABANDONED:
+                facts.append(attempt.fact)
+                exchange.world.router.observe(attempt.fact, attempt.retry_after)
+                _observe(parts, attempt.fact)
+        if outcome.final or exchange.client.gone or number == MAX_ATTEMPTS:
+            break
+    if outcome is None and unfit is not None:
+        raise unfit
+    return None if outcome is None else outcome.reply
+
+
+def _observe(parts: Parts, fact: RequestFact) -> None:
+    for observe in parts.observers:
+        observe(fact)
+
+
+def _call(exchange: Exchange) -> Call:
+    assert exchange.call is not None  # noqa: S101 - the read stage set it or raised
+    return exchange.call
+
+
+def _refusal(exchange: Exchange, wanted: Call, worker: str, error: FarthingError, status: int) -> RequestFact:
+    """The fact of a request that reached no provider, and so cost nothing."""
+    return RequestFact(
+        request_id=wanted.request_id,
+        attempt=0,
+        at=wanted.at,
+        operation=wanted.operation,
+        dialect=wanted.dialect,
+        scope=wanted.caller.scope,
+        requested_model=wanted.model,
+        status=Status.ERROR,
+        worker=worker,
+        stream=wanted.stream,
+        key_id=wanted.caller.key_id,
+        http_status=status,
+        error_kind=_kind(error),
+        error=str(error),
+        total_ms=(perf_counter() - exchange.began) * 1000,
+        request_bytes=len(wanted.body),
+        cost=Decimal(0),
+        cost_source=Source.CATALOG,
+        baseline_cost=Decimal(0),
+        tags=wanted.labels,
+    )
+
+
+def _kind(error: FarthingError) -> ErrorKind:
+    match error:
+        case NotFoundError():
+            return ErrorKind.NOT_FOUND
+        case InputError():
+            return ErrorKind.BAD_REQUEST
+        case DeniedError():
+            return ErrorKind.AUTH
+        case UnavailableError():
+            return ErrorKind.OVERLOADED
+        case _:
+            return ErrorKind.INTERNAL

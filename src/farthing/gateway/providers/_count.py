@@ -1,0 +1,42 @@
+"""Token counts of an answer: the provider's when it says them, an estimate when it does not."""
+
+import re
+
+from farthing.catalog.usage import read_usage, reported_cost
+from farthing.core.errors import InputError
+from farthing.core.facts import Operation, Source
+from farthing.core.units import Usage
+from farthing.gateway.ports import Call, Meter
+
+BYTES_PER_TOKEN = 4
+"""English text has about four bytes a token (help.openai.com, "What are tokens and how to count them")."""
+
+_INLINE_DATA = re.compile(rb'(?:base64,|"data"\s*:\s*")[A-Za-z0-9+/=]{256,}')
+
+
+def settle(meter: Meter, call: Call, *, flavor: str, usage: bytes, output_bytes: int) -> None:
+    """Complete the counts of a meter. ``usage`` is the provider's usage object as JSON, empty when it sent none;
+    ``output_bytes`` the length of the text, reasoning and tool arguments that it generated.
+    """
+    counted = _reported(flavor, usage) if usage else None
+    if counted is not None:
+        meter.usage, meter.usage_source = counted, Source.PROVIDER
+        meter.reported_cost = reported_cost(flavor, usage)
+    elif call.operation is Operation.COUNT_TOKENS:
+        meter.usage, meter.usage_source = Usage.tokens(), Source.PROVIDER
+    else:
+        meter.usage, meter.usage_source = estimated(call, output_bytes), Source.ESTIMATED
+
+
+def estimated(call: Call, output_bytes: int) -> Usage:
+    """A token for every four bytes: of the request without inlined media, and of the generated text."""
+    inline = sum(len(found) for found in _INLINE_DATA.findall(call.body)) if call.needs else 0
+    read = max(len(call.body) - inline, 0)
+    return Usage.tokens(-(-read // BYTES_PER_TOKEN), -(-output_bytes // BYTES_PER_TOKEN))
+
+
+def _reported(flavor: str, usage: bytes) -> Usage | None:
+    try:
+        return read_usage(flavor, usage)
+    except InputError:
+        return None

@@ -1,0 +1,1 @@
+"""Importers, one file each. Each defines ``plugin``, an ``Importer``."""

@@ -1,0 +1,67 @@
+"""Answers as CSV, row by row."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
+
+import msgspec
+
+from farthing.ledger.questions import RequestsQuestion, SpendAnswer
+from farthing.web.ports import Facts
+from farthing.web.wire import fixed, plain
+
+_SPEND = (
+    "cost", "previous_cost", "baseline_cost", "saved", "requests", "previous_requests", "errors", "unpriced_requests",
+    "charges", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens",
+)  # fmt: skip
+_REQUEST = (
+    "request_id", "at", "attempts", "operation", "requested_model", "provider", "model", "offer", "status", "stream",
+    "http_status", "error_kind", "total_ms", "ttft_ms", "input_tokens", "cache_read_tokens", "cache_write_tokens",
+    "output_tokens", "reasoning_tokens", "cost", "unpriced", "baseline_cost",
+)  # fmt: skip
+_SCOPE = ("org", "team", "project", "environment", "feature", "customer", "user", "key")
+PAGE = 1000
+
+
+def spend_lines(answer: SpendAnswer) -> Iterator[bytes]:
+    """A spend answer: its keys, then its figures in ``currency``. The total is left to the reader's own sum."""
+    by = answer.question.by
+    timed = ("at",) if answer.question.grain != "none" else ()
+    yield _line((*timed, *by, *_SPEND, "currency"))
+    for row in answer.rows:
+        at = (row.at,) if timed else ()
+        keys = (row.keys.get(name, "") for name in by)
+        yield _line((*at, *keys, *(getattr(row, name) for name in _SPEND), answer.currency))
+
+
+def request_lines(facts: Facts, question: RequestsQuestion) -> Iterator[bytes]:
+    """All requests that match, page after page, so that memory does not grow with their number."""
+    yield _line((*_REQUEST, *_SCOPE))
+    question = msgspec.structs.replace(question, limit=PAGE)
+    while True:
+        answer = facts.requests(question)
+        for row in answer.rows:
+            yield _line((*(getattr(row, name) for name in _REQUEST), *(getattr(row.scope, name) for name in _SCOPE)))
+        if not answer.next:
+            return
+        question = msgspec.structs.replace(question, after=answer.next)
+
+
+def _line(cells: Iterable[object]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerow(_cells(cells))
+    return text.getvalue().encode()
+
+
+def _cells(cells: Iterable[object]) -> Sequence[object]:
+    return [_cell(value) for value in cells]
+
+
+def _cell(value: object) -> object:
+    """Numbers as they are; text that a spreadsheet would run as a formula gets a quote before it."""
+    if isinstance(value, Decimal):
+        return fixed(value)
+    if isinstance(value, str):
+        return f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+    return "" if value is None else plain(value)

@@ -1,0 +1,63 @@
+import { useQueryClient } from "@tanstack/react-query";
+import { useEffect } from "react";
+import { Link, Route, Switch } from "wouter";
+import { ApiError } from "./api/client";
+import { useSessionQuery } from "./api/queries";
+import { Header } from "./components/Header";
+import { Shell } from "./components/Shell";
+import { Empty, Failed } from "./components/State";
+import { Keys } from "./pages/Keys";
+import { Login } from "./pages/Login";
+import { Overview } from "./pages/Overview";
+import { Prices } from "./pages/Prices";
+import { Providers } from "./pages/Providers";
+import { Requests } from "./pages/Requests";
+import { SessionContext } from "./view";
+
+function NoPage() {
+  return (
+    <>
+      <Header title="No such page" facts={false} />
+      <Empty title="There is no page at this address">
+        <Link href="/">Go to the Overview</Link>
+      </Empty>
+    </>
+  );
+}
+
+/** Any answer of 401 means that the session ended, and the login comes back. */
+function useSessionEnds(): void {
+  const queries = useQueryClient();
+  useEffect(
+    () =>
+      queries.getQueryCache().subscribe(({ query }) => {
+        const { error } = query.state;
+        if (query.queryKey[0] !== "session" && error instanceof ApiError && error.status === 401) {
+          void queries.resetQueries({ queryKey: ["session"] });
+        }
+      }),
+    [queries],
+  );
+}
+
+export function App() {
+  const session = useSessionQuery();
+  useSessionEnds();
+  if (session.error instanceof ApiError && session.error.status === 401) return <Login />;
+  if (session.error !== null) return <Failed error={session.error} retry={() => void session.refetch()} />;
+  if (session.data === undefined) return null;
+  return (
+    <SessionContext value={session.data}>
+      <Shell>
+        <Switch>
+          <Route path="/" component={Overview} />
+          <Route path="/requests" component={Requests} />
+          <Route path="/keys" component={Keys} />
+          <Route path="/providers" component={Providers} />
+          <Route path="/prices" component={Prices} />
+          <Route component={NoPage} />
+        </Switch>
+      </Shell>
+    </SessionContext>
+  );
+}

@@ -1,0 +1,37 @@
+/** Short names for the generated types of the control API. */
+import type { components } from "./schema";
+
+type Schemas = components["schemas"];
+
+export type Session = Schemas["Session"];
+export type Overview = Schemas["Overview"];
+export type Totals = Schemas["Totals"];
+export type Group = Schemas["Group"];
+export type Bucket = Schemas["Bucket"];
+export type MonthToDate = Schemas["MonthToDate"];
+export type SpendAnswer = Schemas["SpendAnswer"];
+export type RequestsAnswer = Schemas["RequestsAnswer"];
+export type RequestRow = Schemas["RequestRow"];
+export type RequestDetail = Schemas["RequestDetail"];
+export type RequestFact = Schemas["RequestFact"];
+export type CostLine = Schemas["CostLine"];
+export type Decision = Schemas["DecisionView"];
+export type KeyView = Schemas["KeyView"];
+export type KeyDraft = Schemas["KeyDraft"];
+export type KeyCreated = Schemas["KeyCreated"];
+export type KeysAnswer = Schemas["KeysAnswer"];
+export type PriceView = Schemas["PriceView"];
+export type PricesAnswer = Schemas["PricesAnswer"];
+export type ProviderView = Schemas["ProviderView"];
+export type ProvidersAnswer = Schemas["ProvidersAnswer"];
+export type DimensionValues = Schemas["DimensionValues"];
+export type HealthView = Schemas["HealthView"];
+export type Problem = Schemas["Problem"];
+export type Scope = Schemas["Scope"];
+export type Hint = Schemas["Hint"];
+
+/** The data of a server-sent event; OpenAPI cannot describe those. */
+export interface Landed {
+  readonly through: string | null;
+  readonly version: number;
+}

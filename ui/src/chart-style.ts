@@ -1,0 +1,58 @@
+/** The one chart style: hairlines, small quiet labels, no animation, a tip that is built, not written as HTML. */
+import { token } from "./theme";
+
+export interface TipRow {
+  readonly name: string;
+  readonly value: string;
+  readonly color?: string;
+  readonly strong?: boolean;
+}
+
+/** What a chart says of the place that is pointed at. Text stays text. */
+export function tip(title: string, rows: readonly TipRow[]): HTMLElement {
+  const box = document.createElement("div");
+  box.className = "tip";
+  const head = box.appendChild(document.createElement("strong"));
+  head.textContent = title;
+  for (const row of rows) {
+    const line = box.appendChild(document.createElement("div"));
+    if (row.strong === true) line.className = "strong";
+    const swatch = line.appendChild(document.createElement("span"));
+    swatch.className = row.color === undefined ? "swatch none" : "swatch";
+    if (row.color !== undefined) swatch.style.background = row.color;
+    line.appendChild(document.createElement("span")).textContent = row.name;
+    const value = line.appendChild(document.createElement("span"));
+    value.className = "figure";
+    value.textContent = row.value;
+  }
+  return box;
+}
+
+const label = () => ({ color: token("ink-faint"), fontSize: 11, fontFamily: token("font") });
+
+/** Axes and grid; charts add their series. */
+export function ground(money: (value: number) => string) {
+  return {
+    animation: false,
+    grid: { left: 4, right: 8, top: 10, bottom: 2, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
+    yAxis: {
+      type: "value",
+      splitNumber: 4,
+      axisLabel: { ...label(), formatter: money },
+      splitLine: { lineStyle: { color: token("hairline"), width: 1 } },
+    },
+    category: {
+      type: "category",
+      axisTick: { show: false },
+      axisLine: { lineStyle: { color: token("hairline-strong") } },
+      axisLabel: { ...label(), hideOverlap: true, margin: 10 },
+    },
+  };
+}
+
+/** Axis labels are for orientation, so they may be made from doubles: "$1,200", "$0.04". */
+export function axisMoney(value: number): string {
+  if (value === 0) return "$0";
+  const digits = Math.max(0, Math.min(8, 1 - Math.floor(Math.log10(Math.abs(value)))));
+  return `$${value.toLocaleString("en-US", { maximumFractionDigits: digits })}`;
+}

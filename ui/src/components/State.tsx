@@ -1,0 +1,60 @@
+/** Loading, empty and failed: three states that never look like one another, nor like a zero. */
+import type { ReactNode } from "react";
+import { ApiError } from "../api/client";
+
+export function Loading({ rows = 6 }: { rows?: number }) {
+  return (
+    <div role="status" className="stack" style={{ padding: "16px 18px", gap: 14 }}>
+      <span className="hidden-text">Loading</span>
+      {Array.from({ length: rows }, (_, index) => (
+        <span key={index} className="skeleton" style={{ height: 14, width: `${92 - ((index * 17) % 40)}%` }} />
+      ))}
+    </div>
+  );
+}
+
+export function Empty({ title, children }: { title: string; children?: ReactNode }) {
+  return (
+    <div className="state">
+      <strong>{title}</strong>
+      {children}
+    </div>
+  );
+}
+
+export function Failed({ error, retry }: { error: Error; retry?: () => void }) {
+  const problem = error instanceof ApiError ? error.problem : null;
+  return (
+    <div className="state" role="alert">
+      <strong className="bad">{problem?.title ?? "This could not be shown"}</strong>
+      <p>{problem?.detail ?? error.message}</p>
+      {problem?.field ? (
+        <p className="mono">
+          {problem.field} = {problem.value}
+        </p>
+      ) : null}
+      {problem?.remedy ? <p>{problem.remedy}</p> : null}
+      {retry === undefined ? null : (
+        <button type="button" className="button" onClick={retry}>
+          Try again
+        </button>
+      )}
+    </div>
+  );
+}
+
+interface Answer<Data> {
+  readonly data: Data | undefined;
+  readonly error: Error | null;
+  readonly isPlaceholderData?: boolean;
+  readonly refetch: () => unknown;
+}
+
+/** Shows what a query has: its data when there is any, even while it is asked again, else why not. */
+export function Shown<Data>({ of, rows, children }: { of: Answer<Data>; rows?: number; children: (data: Data) => ReactNode }) {
+  if (of.data !== undefined && of.error === null) {
+    return <div className={of.isPlaceholderData ? "stale" : undefined}>{children(of.data)}</div>;
+  }
+  if (of.error !== null) return <Failed error={of.error} retry={() => void of.refetch()} />;
+  return <Loading {...(rows === undefined ? {} : { rows })} />;
+}

@@ -1,0 +1,86 @@
+import type { Overview, Totals } from "../../api/types";
+import { Change, Money } from "../../components/Money";
+import { plural, share } from "../../format";
+import { approx, compare, decimalsFor, isZero, money } from "../../money";
+import { monthName } from "../../time";
+import type { ReactNode } from "react";
+
+interface Props {
+  overview: Overview;
+}
+
+function Figure({ label, children, note, tone }: { label: string; children: ReactNode; note: ReactNode; tone?: string }) {
+  return (
+    <div className="figure-cell">
+      <dt>{label}</dt>
+      <dd className={`big ${tone ?? ""}`}>{children}</dd>
+      <dd className="note">{note}</dd>
+    </div>
+  );
+}
+
+function SpendFigure({ overview }: Props) {
+  const { total, previous, currency } = overview;
+  return (
+    <Figure label="Spend in this window" note={<Change now={total.cost} before={previous?.cost ?? null} words="vs the window before" />}>
+      <Money amount={total.cost} decimals={decimalsFor([total.cost])} currency={currency} />
+    </Figure>
+  );
+}
+
+function MonthFigure({ overview: { month, zone, currency } }: Props) {
+  const { projection } = month;
+  const name = monthName(new Date(month.start), zone);
+  const decimals = decimalsFor([month.cost]);
+  const note =
+    projection === null ? (
+      <Change now={month.cost} before={month.previous_cost} words="vs the same days before" />
+    ) : (
+      <span title={projection.note}>
+        heads for <b className="figure">{money(projection.mid, Math.min(decimals, 2), currency)}</b>{" "}
+        <span className="figure faint">
+          ({money(projection.low, Math.min(decimals, 2), currency)} – {money(projection.high, Math.min(decimals, 2), currency)})
+        </span>
+      </span>
+    );
+  return (
+    <Figure label={`${name} to date`} note={note}>
+      <Money amount={month.cost} decimals={decimals} currency={currency} />
+    </Figure>
+  );
+}
+
+function UnitFigure({ overview: { total, previous, currency } }: Props) {
+  if (total.unit_cost === null) return <Figure label="Per 1,000 requests" note="No request in this window has a price">–</Figure>;
+  return (
+    <Figure label="Per 1,000 requests" note={<Change now={total.unit_cost} before={previous?.unit_cost ?? null} words="vs the window before" />}>
+      <Money amount={total.unit_cost} decimals={decimalsFor([total.unit_cost])} currency={currency} />
+    </Figure>
+  );
+}
+
+function savedNote(total: Totals): string {
+  const measured = total.baseline_cost;
+  if (isZero(measured)) return "No request has a baseline yet";
+  return `measured: ${share(approx(total.saved) / approx(measured))} below the offers that were asked for`;
+}
+
+function SavedFigure({ overview: { total, currency } }: Props) {
+  const tone = compare(total.saved, "0") > 0 ? "good" : compare(total.saved, "0") < 0 ? "bad" : "";
+  return (
+    <Figure label="Saved" tone={tone} note={savedNote(total)}>
+      {isZero(total.baseline_cost) ? "–" : <Money amount={total.saved} decimals={decimalsFor([total.saved])} currency={currency} />}
+    </Figure>
+  );
+}
+
+export function Figures({ overview }: Props) {
+  return (
+    <dl className="panel figures" aria-label={`Key figures over ${plural(overview.total.requests, "request")}`}>
+      <SpendFigure overview={overview} />
+      <MonthFigure overview={overview} />
+      <UnitFigure overview={overview} />
+      <SavedFigure overview={overview} />
+    </dl>
+  );
+}

@@ -1,0 +1,66 @@
+import { createColumnHelper } from "@tanstack/react-table";
+import { useMemo } from "react";
+import { useLocation } from "wouter";
+import { href } from "../../api/client";
+import type { Group, Overview } from "../../api/types";
+import { Money } from "../../components/Money";
+import { CsvLink, Table } from "../../components/Table";
+import { count, share } from "../../format";
+import { decimalsFor } from "../../money";
+import { named, useLinkTo, useQuestion, useView } from "../../view";
+
+const column = createColumnHelper<Group>();
+
+function columnsOf(models: readonly Group[], currency: string) {
+  const costs = decimalsFor(models.map((model) => model.total.cost));
+  const units = decimalsFor(models.flatMap((model) => model.total.unit_cost ?? []));
+  return [
+    column.accessor((model) => (model.kind === "other" ? "all others" : named(model.key)), {
+      id: "model",
+      header: "Model",
+      cell: (cell) => <span className={cell.row.original.kind === "unallocated" ? "soft" : undefined}>{cell.getValue()}</span>,
+    }),
+    column.accessor((model) => model.total.cost, {
+      id: "cost",
+      header: "Cost",
+      cell: (cell) => (cell.row.original.total.priced_requests === 0 && cell.row.original.total.charges === 0 ? <Money amount={null} /> : <Money amount={cell.getValue()} decimals={costs} currency={currency} />),
+      meta: { number: true },
+    }),
+    column.accessor((model) => model.cost_per_total, { id: "share", header: "Share", cell: (cell) => share(cell.getValue()), meta: { number: true, from: "small" } }),
+    column.accessor((model) => model.total.requests, { id: "requests", header: "Requests", cell: (cell) => count(cell.getValue()), meta: { number: true } }),
+    column.accessor((model) => model.total.unit_cost, {
+      id: "unit",
+      header: "Per 1,000",
+      cell: (cell) => (cell.getValue() === null ? <span className="faint">–</span> : <Money amount={cell.getValue()} decimals={units} currency={currency} />),
+      meta: { number: true, from: "small" },
+    }),
+  ];
+}
+
+export function Models({ overview }: { overview: Overview }) {
+  const [view] = useView();
+  const [, navigate] = useLocation();
+  const linkTo = useLinkTo();
+  const { filtered } = useQuestion();
+  const columns = useMemo(() => columnsOf(overview.models, overview.currency), [overview]);
+  const csv = new URLSearchParams(filtered);
+  csv.append("by", "model");
+  csv.append("basis", overview.basis);
+  return (
+    <section className="panel" aria-labelledby="models">
+      <header>
+        <div className="grow">
+          <h2 id="models">Models by cost</h2>
+        </div>
+        <CsvLink href={href("spend.csv", csv)} />
+      </header>
+      <Table
+        caption="Models by cost"
+        rows={overview.models}
+        columns={columns}
+        idOf={(model) => `${model.kind}:${model.key}`}
+        onOpen={(model) => model.kind !== "other" && navigate(linkTo("/requests", { where: { ...view.where, model: [model.key] } }))}
+      />
+    </section>
+  );
+}

@@ -1,0 +1,39 @@
+import { Link } from "wouter";
+import type { Overview } from "../../api/types";
+import { count, plural, share } from "../../format";
+import { exact } from "../../money";
+import { useLinkTo, useView } from "../../view";
+
+/** What the totals do not hold, and what went wrong: said in words beside the figures. */
+export function Notices({ overview }: { overview: Overview }) {
+  const { total, other_currencies } = overview;
+  const [view] = useView();
+  const linkTo = useLinkTo();
+  const others = Object.entries(other_currencies);
+  const failed = linkTo("/requests", { where: { ...view.where, status: ["error", "truncated", "abandoned"] } });
+  return (
+    <div className="notices">
+      {total.unpriced_requests > 0 ? (
+        <p className="notice">
+          <span>
+            <b className="figure">{plural(total.unpriced_requests, "request")}</b> {total.unpriced_requests === 1 ? "has" : "have"} no known price and {total.unpriced_requests === 1 ? "is" : "are"} in no total.
+          </span>
+          <Link href={linkTo("/prices")}>Look up prices</Link>
+        </p>
+      ) : null}
+      {total.errors > 0 ? (
+        <p className="notice bad">
+          <span>
+            <b className="figure">{count(total.errors)}</b> of {plural(total.requests, "request")} failed ({share(total.errors / Math.max(1, total.requests))}).
+          </span>
+          <Link href={failed}>Show them</Link>
+        </p>
+      ) : null}
+      {others.length > 0 ? (
+        <p className="notice info">
+          Not included, because currencies are never mixed: {others.map(([currency, amount]) => exact(amount, currency)).join(", ")}.
+        </p>
+      ) : null}
+    </div>
+  );
+}

@@ -1,0 +1,176 @@
+/** Spend over time and its table: one object with the same groups, colors and total. */
+import { createColumnHelper } from "@tanstack/react-table";
+import { useMemo, useState } from "react";
+import { requestParameters } from "../../api/queries";
+import { href } from "../../api/client";
+import type { Group, Overview } from "../../api/types";
+import { Chart } from "../../components/Chart";
+import { spoken, useDimensions } from "../../components/Filters";
+import { Change, Money } from "../../components/Money";
+import { CsvLink, Table } from "../../components/Table";
+import { count, plural, share } from "../../format";
+import { decimalsFor, money } from "../../money";
+import { seriesToken, useTheme } from "../../theme";
+import { windowText } from "../../time";
+import { toggled } from "../../url";
+import { named, useQuestion, useView } from "../../view";
+import { bucketName, spendOption, spendTip } from "./spend-option";
+
+const GRAINS = { none: "Spend", hour: "Hourly spend", day: "Daily spend", week: "Weekly spend", month: "Monthly spend" };
+const column = createColumnHelper<Group>();
+
+function capital(words: string): string {
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+function nameOf(group: Group): string {
+  return group.kind === "other" ? "all others" : named(group.key);
+}
+
+function columnsOf(overview: Overview, by: string, pick: (group: Group) => void) {
+  const { total, previous, currency } = overview;
+  const costs = decimalsFor(overview.groups.map((group) => group.total.cost));
+  const units = decimalsFor(overview.groups.flatMap((group) => group.total.unit_cost ?? []));
+  const saved = decimalsFor(overview.groups.map((group) => group.total.saved));
+  const amount = (value: string | null, decimals: number) => <Money amount={value} decimals={decimals} currency={currency} />;
+  return [
+    column.accessor(nameOf, {
+      id: "name",
+      header: capital(spoken(by)),
+      cell: ({ row: { original: group, index } }) => <Name group={group} index={index} pick={pick} />,
+      meta: { total: "Total" },
+    }),
+    column.accessor((group) => group.total.cost, {
+      id: "cost",
+      header: "Cost",
+      cell: (cell) => amount(cell.getValue(), costs),
+      meta: { number: true, total: amount(total.cost, costs) },
+    }),
+    column.accessor((group) => group.cost_per_total, {
+      id: "share",
+      header: "Share",
+      cell: (cell) => <Share fraction={cell.getValue()} index={cell.row.index} kind={cell.row.original.kind} />,
+      meta: { number: true, from: "medium" },
+    }),
+    column.accessor((group) => group.previous_cost, {
+      id: "change",
+      header: "vs before",
+      cell: ({ row: { original: group } }) => (group.previous_cost === null ? <span className="faint">–</span> : <Change now={group.total.cost} before={group.previous_cost} words="" />),
+      meta: { number: true, total: previous === null ? "–" : <Change now={total.cost} before={previous.cost} words="" /> },
+    }),
+    column.accessor((group) => group.total.requests, {
+      id: "requests",
+      header: "Requests",
+      cell: (cell) => count(cell.getValue()),
+      meta: { number: true, from: "small", total: count(total.requests) },
+    }),
+    column.accessor((group) => group.total.unit_cost, {
+      id: "unit",
+      header: "Per 1,000",
+      cell: (cell) => (cell.getValue() === null ? <span className="faint">–</span> : amount(cell.getValue(), units)),
+      meta: { number: true, from: "wide", total: total.unit_cost === null ? "–" : amount(total.unit_cost, units) },
+    }),
+    column.accessor((group) => group.total.saved, {
+      id: "saved",
+      header: "Saved",
+      cell: (cell) => amount(cell.getValue(), saved),
+      meta: { number: true, from: "wide", total: amount(total.saved, saved) },
+    }),
+    column.accessor((group) => group.total.unpriced_requests, {
+      id: "unpriced",
+      header: "Unpriced",
+      cell: (cell) => (cell.getValue() === 0 ? <span className="faint">–</span> : <span className="warn">{count(cell.getValue())}</span>),
+      meta: { number: true, from: "wide", total: total.unpriced_requests === 0 ? "–" : count(total.unpriced_requests) },
+    }),
+  ];
+}
+
+function Name({ group, index, pick }: { group: Group; index: number; pick: (group: Group) => void }) {
+  const text = nameOf(group);
+  return (
+    <span className="named" style={{ "--color": `var(--${seriesToken(group.kind, index)})` }}>
+      <span className="swatch" />
+      {group.kind === "other" ? (
+        text
+      ) : (
+        <button type="button" className={`opener ${group.kind === "unallocated" ? "soft" : ""}`} title={`Filter by ${text}`} onClick={() => pick(group)}>
+          {text}
+        </button>
+      )}
+    </span>
+  );
+}
+
+function Share({ fraction, index, kind }: { fraction: number | null; index: number; kind: Group["kind"] }) {
+  return (
+    <span className="nowrap" style={{ "--color": `var(--${seriesToken(kind, index)})` }}>
+      <span className="bar" aria-hidden="true">
+        <i style={{ width: `${(fraction ?? 0) * 100}%` }} />
+      </span>{" "}
+      <span className="figure share">{share(fraction)}</span>
+    </span>
+  );
+}
+
+function GroupBy() {
+  const [view, change] = useView();
+  const dimensions = useDimensions();
+  return (
+    <select className="control" aria-label="Group by" value={view.by} onChange={(event) => change({ by: event.target.value })}>
+      {[...new Set([view.by, ...dimensions])].map((name) => (
+        <option key={name} value={name}>
+          by {spoken(name)}
+        </option>
+      ))}
+    </select>
+  );
+}
+
+function describe(overview: Overview): string {
+  const costliest = overview.buckets.reduce<Overview["buckets"][number] | null>((best, each) => (best === null || Number(each.total.cost) > Number(best.total.cost) ? each : best), null);
+  const most = costliest === null ? "" : ` The costliest is ${bucketName(overview, costliest)} with ${money(costliest.total.cost, 2, overview.currency)}.`;
+  return `${GRAINS[overview.grain]} by ${spoken(overview.by)}: ${plural(overview.buckets.length, "column")}, ${money(overview.total.cost, 2, overview.currency)} in all.${most} The table below has the figures.`;
+}
+
+export function Spend({ overview }: { overview: Overview }) {
+  const [view, change] = useView();
+  const { filtered, window } = useQuestion();
+  const { shown } = useTheme();
+  const [pointed, setPointed] = useState<string | null>(null);
+  const option = useMemo(() => spendOption(overview, nameOf), [overview, shown]);
+  const pick = (group: Group | undefined) => {
+    if (group !== undefined && group.kind !== "other") change({ where: toggled(view.where, overview.by, group.key) });
+  };
+  const columns = useMemo(() => columnsOf(overview, overview.by, pick), [overview, view]);
+  const csv = new URLSearchParams(requestParameters(filtered, "", ""));
+  for (const [name, value] of Object.entries({ by: overview.by, grain: overview.grain, basis: overview.basis })) csv.append(name, value);
+  return (
+    <section className="panel" aria-labelledby="spend">
+      <header>
+        <div className="grow">
+          <h2 id="spend">
+            {GRAINS[overview.grain]} by {spoken(overview.by)}
+          </h2>
+          <p>
+            {windowText(window, view.zone)}, {view.zone}. {capital(overview.basis)} cost in {overview.currency}. Chart and table hold the same total.
+          </p>
+        </div>
+        <GroupBy />
+        <CsvLink href={href("spend.csv", csv)} />
+      </header>
+      <div className="body">
+        <Chart columns places={overview.buckets.length} tipOf={(place) => spendTip(overview, overview.buckets[place], nameOf)} option={option} height={248} description={describe(overview)} pointed={pointed} onPoint={setPointed} onPick={(name) => pick(overview.groups.find((group) => nameOf(group) === name))} />
+      </div>
+      <Table
+        caption={`Spend by ${spoken(overview.by)}`}
+        rows={overview.groups}
+        columns={columns}
+        idOf={(group) => `${group.kind}:${group.key}`}
+        onOpen={pick}
+        onPoint={(group) => setPointed(group === null ? null : nameOf(group))}
+        chosen={(group) => view.where[overview.by]?.includes(group.key) === true && group.kind !== "other"}
+        sortable
+      />
+    </section>
+  );
+}

@@ -1,0 +1,91 @@
+/** One request, explained, beside the list it was picked from. */
+import { useEffect, useRef } from "react";
+import { useRequest } from "../../api/queries";
+import type { RequestDetail } from "../../api/types";
+import { Copy } from "../../components/Copy";
+import { Icon } from "../../components/Icon";
+import { Money } from "../../components/Money";
+import { Shown } from "../../components/State";
+import { StatusTag } from "../../components/Status";
+import { duration, share } from "../../format";
+import { approx, compare, isZero } from "../../money";
+import { moment } from "../../time";
+import { useView } from "../../view";
+import { Attempts, Belongs, Identifiers, Tokens } from "./Facts";
+import { Formula } from "./Formula";
+import { Routing } from "./Routing";
+import { Waterfall } from "./Waterfall";
+
+function Summary({ detail }: { detail: RequestDetail }) {
+  const { cost, baseline_cost, saved, timing, currency } = detail;
+  const fraction = saved === null || baseline_cost === null || isZero(baseline_cost) ? null : approx(saved) / approx(baseline_cost);
+  return (
+    <dl className="figures small-figures">
+      <div className="figure-cell">
+        <dt>Cost</dt>
+        <dd className="big">
+          <Money amount={cost} decimals={6} currency={currency} reason={detail.unpriced.join("; ")} />
+        </dd>
+      </div>
+      <div className="figure-cell">
+        <dt>Saved</dt>
+        <dd className={`big ${saved !== null && compare(saved, "0") > 0 ? "good" : ""}`}>{saved === null ? "–" : <Money amount={saved} decimals={6} currency={currency} />}</dd>
+        <dd className="note">{fraction === null ? "no baseline" : `${share(fraction)} of the baseline`}</dd>
+      </div>
+      <div className="figure-cell">
+        <dt>Took</dt>
+        <dd className="big figure">{duration(timing.total_ms)}</dd>
+        <dd className="note">{timing.ttft_ms === null ? "" : `first byte after ${duration(timing.ttft_ms)}`}</dd>
+      </div>
+    </dl>
+  );
+}
+
+function Body({ detail }: { detail: RequestDetail }) {
+  return (
+    <>
+      <Summary detail={detail} />
+      {detail.error === "" ? null : (
+        <p className="notice bad">
+          <b>{detail.error_kind.replaceAll("_", " ")}</b> {detail.error}
+        </p>
+      )}
+      <Formula detail={detail} />
+      <Waterfall detail={detail} />
+      <Routing detail={detail} />
+      <Attempts detail={detail} />
+      <Tokens detail={detail} />
+      <Belongs detail={detail} />
+      <Identifiers detail={detail} />
+    </>
+  );
+}
+
+export function RequestDrawer({ id, onClose }: { id: string; onClose: () => void }) {
+  const answer = useRequest(id);
+  const [view] = useView();
+  const title = useRef<HTMLHeadingElement>(null);
+  useEffect(() => title.current?.focus({ preventScroll: true }), []);
+  const detail = answer.data;
+  return (
+    <aside className="drawer" role="dialog" aria-modal="false" aria-labelledby="drawer-title">
+      <header>
+        <div className="grow">
+          <h2 id="drawer-title" ref={title} tabIndex={-1}>
+            {detail === undefined ? "Request" : detail.model || detail.requested_model}
+          </h2>
+          <p className="faint small row" style={{ gap: 6 }}>
+            {detail === undefined ? <span className="mono">{id}</span> : <>{moment(new Date(detail.at), view.zone)} <StatusTag status={detail.status} kind={detail.error_kind} /></>}
+          </p>
+        </div>
+        <Copy text={location.href} what="link to this request" icon="link" />
+        <button type="button" className="icon-button" aria-label="Close" onClick={onClose}>
+          <Icon name="close" />
+        </button>
+      </header>
+      <div className="drawer-body">
+        <Shown of={answer}>{(shown) => <Body detail={shown} />}</Shown>
+      </div>
+    </aside>
+  );
+}
