@@ -48,7 +48,7 @@ models = ["gpt-4.1-mini"]
 """)
     port, web = free_port(), free_port()
     env = {"BENCH_KEY": "upstream", "FARTHING_HOME": str(home), "FARTHING_CONFIG": str(config)}
-    key = _run(["key", "create", "bench", "--team", "bench"], env).strip()
+    key = _run(["key", "create", "--name", "bench", "--team", "bench"], env).strip()
     command = [
         sys.executable,
         "-m",

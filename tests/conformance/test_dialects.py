@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farthing.core.facts import ErrorKind, Operation, Source
@@ -130,6 +130,7 @@ def test_whole_tool_calls_keep_name_and_arguments(operation, dialect):
 
 @pairs
 @given(data=st.data())
+@settings(deadline=None, max_examples=40)
 def test_streamed_text_is_the_same_whatever_the_chunks(operation, dialect, data):
     tape = CASSETTES[dialect]["text stream"]
     cuts = data.draw(st.lists(st.integers(0, len(tape)), max_size=12))
@@ -227,6 +228,7 @@ def test_the_key_travels_as_the_vendor_wants_it_and_nowhere_else(operation, dial
 
 @pairs
 @given(junk=st.binary(max_size=200), cuts=st.lists(st.integers(0, 200), max_size=4))
+@settings(deadline=None, max_examples=40)
 def test_no_bytes_of_a_provider_raise(operation, dialect, junk, cuts):
     for stream in (False, True):
         _, reading = begin(operation, dialect, stream=stream)

@@ -44,7 +44,7 @@ def browser():
 @pytest.fixture
 def visit(browser, shown):
     """Opens watched pages, logged in, of any size and theme."""
-    contexts = []
+    contexts, visited = [], []
 
     def opened(size: tuple[int, int] = WIDE, theme: str = "light") -> Watched:
         context = browser.new_context(
@@ -52,6 +52,7 @@ def visit(browser, shown):
         )
         contexts.append(context)
         watched = Watched(context.new_page(), shown.web_url)
+        visited.append(watched)
         watched.open(f"/?window=30d#token={shown.admin_token}")
         watched.page.get_by_role("heading", name="Overview").wait_for()
         return watched
@@ -59,6 +60,7 @@ def visit(browser, shown):
     yield opened
     for context in contexts:
         context.close()
+    assert [crash for watched in visited for crash in watched.crashes] == []
 
 
 def window_of(page: Page, path: str) -> list[str]:

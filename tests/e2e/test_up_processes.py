@@ -6,13 +6,12 @@ import random
 import re
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
+from deltalake import DeltaTable
 from tests.support.product import Product, post, simulated_settings
 
 from farthing.core.time import Window
@@ -181,21 +180,26 @@ def test_nothing_is_lost_or_doubled_when_processes_are_killed(providers, tmp_pat
         answer = ledger.requests(RequestsQuestion(window=Window(), limit=10_000))
         found = [row.request_id for row in answer.rows]
         statuses = {row.status for row in answer.rows}
-        facts = [fact for row in answer.rows for fact in ledger.request(row.request_id)]
+        attempts = DeltaTable(str(tmp_path / "ledger" / "requests")).to_pyarrow_table(columns=["request_id", "attempt"])
     assert sum(n > 0 for n in kills.values()) >= 2, kills
     assert len(clients.answered) > 20
     assert len(set(clients.answered)) == len(clients.answered)
     assert set(clients.answered) <= set(found), "an answered request is missing"
     assert len(found) == len(set(found)) == answer.matching
-    assert len({(f.request_id, f.attempt) for f in facts}) == len(facts), "an attempt is there twice"
+    assert len(attempts.group_by(["request_id", "attempt"]).aggregate([])) == len(attempts), "an attempt is there twice"
     assert statuses <= {"ok", "abandoned", "cancelled", "error"}
     assert not list((tmp_path / "journal").glob("*/*")), "the journal is drained"
 
 
 def test_every_page_and_the_command_agree_after_traffic(product):
     key = product.key("--team", "search")
-    for _ in range(3):
-        assert post(f"{product.url}/v1/chat/completions", ASK, {"authorization": f"Bearer {key}"})[0] == 200
+
+    def ask() -> bool:
+        return post(f"{product.url}/v1/chat/completions", ASK, {"authorization": f"Bearer {key}"})[0] == 200
+
+    assert eventually(ask), "a new key works at once, or nearly"
+    assert ask()
+    assert ask()
     product.requests(at_least=3, team="search")
     spend = product.spend("--by", "team")
     status, body = _get(product, "/api/v1/spend?by=team&start=2026-01-01")
@@ -207,9 +211,7 @@ def test_every_page_and_the_command_agree_after_traffic(product):
 def _get(product: Product, path: str) -> tuple[int, bytes]:
     import urllib.request
 
-    request = urllib.request.Request(
-        product.web_url + path, headers={"Authorization": f"Bearer {product.admin_token}"}
-    )
+    request = urllib.request.Request(product.web_url + path, headers={"Authorization": f"Bearer {product.admin_token}"})
     with urllib.request.urlopen(request, timeout=10) as answer:
         return answer.status, answer.read()
 

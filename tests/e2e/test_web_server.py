@@ -71,12 +71,23 @@ NOW = datetime.now(UTC)
 def facts(count: int, *, first: int = 0, at: datetime = NOW) -> list[RequestFact]:
     return [
         RequestFact(
-            request_id=f"r{n}", attempt=1, at=at - timedelta(minutes=n * 7), operation=Operation.CHAT, dialect="openai",
-            scope=Scope(team=("search", "support", "")[n % 3]), requested_model="gpt-5", model=f"gpt-{n % 4}",
-            provider="openai", worker="w", status=Status.OK if n % 9 else Status.ERROR,
-            cost=Decimal(n) / 10**9 if n % 5 else None, baseline_cost=Decimal(n) / 10**8 if n % 5 else None,
-            unpriced="" if n % 5 else "no price is known", input_tokens=n, output_tokens=1,
-        )  # fmt: skip
+            request_id=f"r{n}",
+            attempt=1,
+            at=at - timedelta(minutes=n * 7),
+            operation=Operation.CHAT,
+            dialect="openai",
+            scope=Scope(team=("search", "support", "")[n % 3]),
+            requested_model="gpt-5",
+            model=f"gpt-{n % 4}",
+            provider="openai",
+            worker="w",
+            status=Status.OK if n % 9 else Status.ERROR,
+            cost=Decimal(n) / 10**9 if n % 5 else None,
+            baseline_cost=Decimal(n) / 10**8 if n % 5 else None,
+            unpriced="" if n % 5 else "no price is known",
+            input_tokens=n,
+            output_tokens=1,
+        )
         for n in range(first, first + count)
     ]
 
@@ -173,7 +184,9 @@ def test_no_request_of_the_document_breaks_the_api(control, mode):
     with requests.Session() as session:
         session.headers["Authorization"] = f"Bearer {control.token}"
         operations = [result.ok() for result in schema.get_all_operations()]
-        seen = {o.label: attacked(o, mode, session) for o in operations if o.definition.raw["operationId"] not in STREAMS}
+        seen = {
+            o.label: attacked(o, mode, session) for o in operations if o.definition.raw["operationId"] not in STREAMS
+        }
     assert len(seen) == 17
     statuses = set().union(*seen.values())
     assert ({200, 201} if mode is GenerationMode.POSITIVE else {400, 404}) <= statuses

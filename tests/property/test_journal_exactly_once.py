@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from farthing.app.drain import Drainer
 from farthing.core.facts import Status
 from farthing.gateway.journal import SUFFIX, Scan
-from support.journals import Died, MemoryLedger, fact, journal
+from support.journals import DiedError, MemoryLedger, fact, journal
 
 
 class Journaling(RuleBasedStateMachine):
@@ -93,7 +93,7 @@ class Journaling(RuleBasedStateMachine):
         self.ledger.dies = dies
         try:
             self.drainer.drain()
-        except Died:
+        except DiedError:
             self.drainer = Drainer(self.folder, self.ledger)
         self.ledger.dies = ""
 

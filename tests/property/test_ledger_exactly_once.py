@@ -4,14 +4,15 @@ import multiprocessing
 import os
 import random
 import threading
+from pathlib import Path
 
 import pytest
-from support.facts import cost_of, facts
 
 from farthing.core.time import Window
 from farthing.ledger import schema
 from farthing.ledger.questions import SpendQuestion
 from farthing.ledger.store import Ledger
+from support.facts import cost_of, facts
 
 BATCHES = 8
 ROWS = 5
@@ -116,7 +117,7 @@ def _die_between_data_and_commit(url):
         import pyarrow.parquet as pq
 
         folder = f"{url}/requests/day=2026-11-02"
-        os.makedirs(folder, exist_ok=True)
+        Path(folder).mkdir(parents=True, exist_ok=True)
         pq.write_table(rows.drop_columns(["day"]), f"{folder}/part-00000-orphan.parquet")
         os._exit(9)
 

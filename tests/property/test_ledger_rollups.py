@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.facts import fact
 
 from farthing.core.facts import Status
 from farthing.core.nouns import Scope
@@ -16,6 +15,7 @@ from farthing.core.time import Window
 from farthing.ledger.calendar import calendar
 from farthing.ledger.questions import SpendQuestion
 from farthing.ledger.store import Ledger
+from support.facts import fact
 
 START = datetime(2026, 10, 23, tzinfo=UTC)
 END = START + timedelta(days=5)

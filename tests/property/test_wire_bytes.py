@@ -43,6 +43,7 @@ def bodies(draw):
 
 
 @given(bodies(), text.filter(bool))
+@settings(deadline=None, max_examples=100)
 def test_renaming_changes_the_models_bytes_and_no_others(body, name):
     fields = splice.fields_of(body)
     changed = splice.renamed(body, name)
@@ -53,12 +54,14 @@ def test_renaming_changes_the_models_bytes_and_no_others(body, name):
 
 
 @given(bodies())
+@settings(deadline=None, max_examples=100)
 def test_the_same_dialect_passes_the_body_through_untouched(body):
     call = call_of(Operation.CHAT, body)
     assert dialect_of("openai").ask(call, target_of("openai", call.model)).body == body
 
 
 @given(bodies())
+@settings(deadline=None, max_examples=100)
 def test_asking_for_usage_only_adds(body):
     streaming = body.rstrip()[:-1] + b',"stream":true}'
     call = call_of(Operation.CHAT, streaming)
@@ -104,7 +107,7 @@ def test_numbers_keep_their_spelling_and_other_stream_options_stay():
 @example(Operation.CHAT, b'{"a":' * 100_000)
 @example(Operation.CHAT, b'{"model":"\\ud800","messages":[]}')
 @example(Operation.MESSAGE, b"\xff\xfe{}")
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=300)
 def test_no_body_raises_anything_but_input_error(operation, body):
     call = outcome(lambda: call_of(operation, body))
     if isinstance(call, InputError):
@@ -135,6 +138,7 @@ MESSAGE = st.fixed_dictionaries(
 
 
 @given(st.lists(MESSAGE, max_size=5), st.sampled_from(["anthropic", "gemini", "bedrock"]), st.booleans())
+@settings(deadline=None, max_examples=100)
 def test_every_well_typed_conversation_is_translated_or_refused_by_field(messages, vendor, stream):
     call = call_of(Operation.CHAT, {"model": "a", "messages": messages, "stream": stream})
     target = target_of(vendor)
@@ -162,6 +166,7 @@ payloads = st.binary(max_size=12).map(lambda b: b.replace(b"\r", b"").replace(b"
     st.lists(st.tuples(st.sampled_from([b"data: ", b"data:", b": ", b"event: "]), payloads), max_size=6),
     st.lists(st.integers(0, 120), max_size=8),
 )
+@settings(deadline=None, max_examples=100)
 def test_blocks_join_to_the_stream_and_do_not_depend_on_chunks(end, lines, cuts):
     stream = b"".join(head + payload + end + end for head, payload in lines)
     edges = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
@@ -186,6 +191,7 @@ TAPE = (
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
 @pytest.mark.parametrize("asked", [True, False])
 @given(cuts=st.lists(st.integers(0, 1500), max_size=10))
+@settings(deadline=None, max_examples=100)
 def test_a_stream_passes_byte_for_byte_but_for_the_usage_chunk(end, asked, cuts):
     head, usage, tail = (part.replace(b"\n", end) for part in (TAPE, sse(OPENAI_USAGE_CHUNK), sse("[DONE]")))
     options = {"stream_options": {"include_usage": True}} if asked else {}

@@ -87,13 +87,16 @@ def chromium() -> Iterator[Browser]:
 
 
 class Watched:
-    """A page of the dashboard whose complaints are kept. ``seen`` is what the browser's console said."""
+    """A page of the dashboard whose complaints are kept. ``seen`` is what the browser's console said,
+    ``crashes`` are exceptions that nothing caught.
+    """
 
     def __init__(self, page: Page, url: str) -> None:
         self.page, self.url = page, url
         self.seen: list[str] = []
+        self.crashes: list[str] = []
         page.on("console", lambda message: message.type in ("error", "warning") and self.seen.append(message.text))
-        page.on("pageerror", lambda error: self.seen.append(str(error)))
+        page.on("pageerror", lambda error: self.crashes.append(str(error)))
 
     def open(self, path: str) -> Page:
         self.page.goto(self.url + path)

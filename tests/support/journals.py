@@ -9,7 +9,7 @@ from farthing.core.nouns import Scope
 from farthing.gateway.journal import SegmentJournal
 
 
-class Died(Exception):
+class DiedError(Exception):
     """The process was killed here."""
 
 
@@ -29,7 +29,7 @@ class MemoryLedger:
     def append_requests(self, facts: Sequence[RequestFact], *, source: str, version: int) -> int:
         dies, self.dies = self.dies, ""
         if dies == "before":
-            raise Died
+            raise DiedError
         written = 0
         if version > self.versions.get(source, -1):
             self.facts += facts
@@ -37,7 +37,7 @@ class MemoryLedger:
             self.commits += 1
             written = len(facts)
         if dies == "after":
-            raise Died
+            raise DiedError
         return written
 
     def ids(self, *status: Status) -> list[str]:

@@ -120,7 +120,7 @@ class Product:
         return done
 
     def key(self, *options: str) -> str:
-        return self.cli("key", "create", "test", *options).stdout.strip()
+        return self.cli("key", "create", "--name", "test", *options).stdout.strip()
 
     def ledger(self) -> Ledger:
         return Ledger.open(str(self.home / "ledger"))

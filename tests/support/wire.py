@@ -3,6 +3,7 @@
 import itertools
 import json
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from farthing.core.facts import Operation
@@ -38,6 +39,7 @@ def target_of(vendor: str, model: str = "the-model", **settings: Any) -> Target:
     )
 
 
+@cache
 def dialect_of(name: str) -> Dialect:
     """A dialect by name, found as the gateway finds it."""
     return Registry[Dialect]("dialect", "farthing.gateway.providers", "farthing.dialects").get(name)

@@ -95,13 +95,16 @@ def test_events_are_passed_on_as_they_come(tmp_path):
             await gate.wait()
             writer.write(chunk(usage_event()) + chunk(DONE) + b"0\r\n\r\n")
 
-        async with upstream(script) as server, gateway(tmp_path, {"up": server.url}) as lab:
-            async with connection(lab.port) as (reader, writer):
-                writer.write(request(CHAT, chat(stream=True)))
-                first = await asyncio.wait_for(reader.readuntil(b"first"), 5)
-                gate.set()
-                rest = await asyncio.wait_for(reader.readuntil(b"0\r\n\r\n"), 5)
-                return first + rest
+        async with (
+            upstream(script) as server,
+            gateway(tmp_path, {"up": server.url}) as lab,
+            connection(lab.port) as (reader, writer),
+        ):
+            writer.write(request(CHAT, chat(stream=True)))
+            first = await asyncio.wait_for(reader.readuntil(b"first"), 5)
+            gate.set()
+            rest = await asyncio.wait_for(reader.readuntil(b"0\r\n\r\n"), 5)
+            return first + rest
 
     assert DONE in asyncio.run(run())
 
@@ -109,13 +112,14 @@ def test_events_are_passed_on_as_they_come(tmp_path):
 @pytest.mark.parametrize("stream", [False, True])
 def test_the_outcome_is_journaled_before_the_client_has_it_all(tmp_path, stream):
     async def run() -> list[Status]:
-        seen: list[Status] = []
-        async with upstream(answers) as server, gateway(tmp_path, {"up": server.url}) as lab:
-            async with connection(lab.port) as (reader, writer):
-                writer.write(request(CHAT, chat(stream=stream)))
-                await reader.readuntil(b"[DONE]" if stream else b"Hello!")
-                seen = [fact.status for fact in lab.facts()]
-        return seen
+        async with (
+            upstream(answers) as server,
+            gateway(tmp_path, {"up": server.url}) as lab,
+            connection(lab.port) as (reader, writer),
+        ):
+            writer.write(request(CHAT, chat(stream=stream)))
+            await reader.readuntil(b"[DONE]" if stream else b"Hello!")
+            return [fact.status for fact in lab.facts()]
 
     assert asyncio.run(run()) == [Status.OK]
 
@@ -189,10 +193,13 @@ def test_a_stream_without_an_end_is_truncated(tmp_path):
 
 def two(tmp_path: Path, first, second, body: bytes) -> tuple[Response, Lab, list, list]:
     async def run():
-        async with upstream(first) as one, upstream(second) as other:
-            async with gateway(tmp_path, {"one": one.url, "other": other.url}, limits=QUICK) as lab:
-                got = await send(lab.port, CHAT, body)
-                return got, lab.facts(), len(one.heard), len(other.heard)
+        async with (
+            upstream(first) as one,
+            upstream(second) as other,
+            gateway(tmp_path, {"one": one.url, "other": other.url}, limits=QUICK) as lab,
+        ):
+            got = await send(lab.port, CHAT, body)
+            return got, lab.facts(), len(one.heard), len(other.heard)
 
     return asyncio.run(run())
 
@@ -347,22 +354,28 @@ def test_an_unknown_model_is_named_with_the_nearest_and_noted(tmp_path):
 def test_a_body_without_announced_length_is_limited_too(tmp_path):
     async def run() -> tuple[int, int]:
         settings = GatewaySettings(max_body_bytes=1000)
-        async with upstream(answers) as server, gateway(tmp_path, {"up": server.url}, settings=settings) as lab:
-            async with connection(lab.port) as (reader, writer):
-                head = f"POST {CHAT} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\ntransfer-encoding: chunked\r\n\r\n"
-                writer.write(head.encode() + chunk(b"x" * 600) + chunk(b"x" * 600))
-                line = await asyncio.wait_for(reader.readline(), 5)
-                return int(line.split()[1]), len(server.heard)
+        async with (
+            upstream(answers) as server,
+            gateway(tmp_path, {"up": server.url}, settings=settings) as lab,
+            connection(lab.port) as (reader, writer),
+        ):
+            head = f"POST {CHAT} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\ntransfer-encoding: chunked\r\n\r\n"
+            writer.write(head.encode() + chunk(b"x" * 600) + chunk(b"x" * 600))
+            line = await asyncio.wait_for(reader.readline(), 5)
+            return int(line.split()[1]), len(server.heard)
 
     assert asyncio.run(run()) == (413, 0)
 
 
 def test_strangers_are_not_listened_to(tmp_path):
     async def run() -> bytes:
-        async with upstream(answers) as server, gateway(tmp_path, {"up": server.url}) as lab:
-            async with connection(lab.port) as (reader, writer):
-                writer.write(f"POST {CHAT} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n".encode())
-                return await asyncio.wait_for(reader.readline(), 5)
+        async with (
+            upstream(answers) as server,
+            gateway(tmp_path, {"up": server.url}) as lab,
+            connection(lab.port) as (reader, writer),
+        ):
+            writer.write(f"POST {CHAT} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n".encode())
+            return await asyncio.wait_for(reader.readline(), 5)
 
     assert b"401" in asyncio.run(run())
 

@@ -2,7 +2,6 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from support.facts import NOON, cost_of, fact, facts, ids
 
 from farthing.core.errors import InputError, NotFoundError
 from farthing.core.facts import ErrorKind, Source, Status
@@ -11,6 +10,7 @@ from farthing.core.time import Window
 from farthing.ledger.questions import RequestsQuestion, SpendQuestion
 from farthing.ledger.schema import reversal
 from farthing.ledger.store import Ledger
+from support.facts import NOON, cost_of, fact, facts, ids
 
 
 @pytest.fixture

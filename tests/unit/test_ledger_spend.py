@@ -4,7 +4,6 @@ from decimal import Decimal
 import msgspec
 import pyarrow as pa
 import pytest
-from support.facts import NOON, cost_of, fact, facts
 
 from farthing.core.errors import NotFoundError
 from farthing.core.facts import Status
@@ -14,6 +13,7 @@ from farthing.ledger import focus
 from farthing.ledger.questions import SpendQuestion
 from farthing.ledger.schema import reversal
 from farthing.ledger.store import Ledger
+from support.facts import NOON, cost_of, fact, facts
 
 NOVEMBER = Window(start=datetime(2026, 11, 1, tzinfo=UTC), end=datetime(2026, 12, 1, tzinfo=UTC))
 
@@ -56,7 +56,9 @@ def charge(cost="1", *, currency="USD", at=NOON, **columns):
 
 
 def bill(ledger, *rows, version=1):
-    return ledger.append_charges(pa.Table.from_pylist(rows, schema=focus.arrow_schema()), source="bill", version=version)
+    return ledger.append_charges(
+        pa.Table.from_pylist(rows, schema=focus.arrow_schema()), source="bill", version=version
+    )
 
 
 def test_an_empty_ledger_is_told_from_a_true_zero(ledger):
@@ -89,7 +91,11 @@ def test_attempts_of_one_request_are_one_request(ledger):
 
 
 def test_savings_count_where_both_costs_are_known(ledger):
-    some = [fact(1, cost="1", baseline_cost=Decimal(3)), fact(2, cost=None, baseline_cost=Decimal(5)), fact(3, cost="1")]
+    some = [
+        fact(1, cost="1", baseline_cost=Decimal(3)),
+        fact(2, cost=None, baseline_cost=Decimal(5)),
+        fact(3, cost="1"),
+    ]
     ledger.append_requests(some, source="s", version=0)
     total = both_ways(ledger).total
     assert (total.cost, total.baseline_cost, total.saved) == (2, 8, 2)
@@ -129,7 +135,10 @@ def test_the_hour_that_occurs_twice_stays_two_hours(ledger):
     assert [(row.at, row.cost) for row in rows] == [(first.replace(minute=0), 1), (again.replace(minute=0), 2)]
 
 
-@pytest.mark.parametrize(("grain", "start"), [("week", datetime(2026, 11, 1, 23, tzinfo=UTC)), ("month", datetime(2026, 10, 31, 23, tzinfo=UTC))])
+@pytest.mark.parametrize(
+    ("grain", "start"),
+    [("week", datetime(2026, 11, 1, 23, tzinfo=UTC)), ("month", datetime(2026, 10, 31, 23, tzinfo=UTC))],
+)
 def test_weeks_begin_on_monday_and_months_on_the_first(ledger, grain, start):
     ledger.append_requests([fact(1, at=NOON)], source="s", version=0)
     (row,) = both_ways(ledger, window=Window(), grain=grain, zone="Europe/Berlin").rows
@@ -177,7 +186,9 @@ def test_each_basis_has_its_own_column(ledger):
     costs = {"BilledCost": 1, "EffectiveCost": 2, "ListCost": 3, "ContractedCost": 4}
     bill(ledger, charge(**{name: Decimal(n) for name, n in costs.items()}))
     ledger.append_requests([fact(cost="10")], source="s", version=0)
-    found = {basis: both_ways(ledger, basis=basis).total.cost for basis in ("billed", "effective", "list", "contracted")}
+    found = {
+        basis: both_ways(ledger, basis=basis).total.cost for basis in ("billed", "effective", "list", "contracted")
+    }
     assert found == {"billed": 11, "effective": 12, "list": 13, "contracted": 14}
 
 

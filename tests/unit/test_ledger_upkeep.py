@@ -3,14 +3,15 @@ import os
 import resource
 import signal
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
-from support.facts import NOON, cost_of, fact, facts
 
 from farthing.core.errors import InputError, NotFoundError, UnavailableError
 from farthing.core.time import Window
 from farthing.ledger.questions import SpendQuestion
 from farthing.ledger.store import Ledger
+from support.facts import NOON, cost_of, fact, facts
 
 ALL = SpendQuestion(window=Window(), by=("model",), grain="hour")
 USERS = SpendQuestion(window=Window(), by=("user",))
@@ -118,9 +119,9 @@ def _without_space(url, answers):
 def _as_nobody(url, answers):
     ledger = Ledger.open(url, threads=1)
     ledger.append_requests([fact(1)], source="warm", version=0)
-    os.chmod(url + "/requests", 0o555)
-    os.chmod(url + "/requests/_delta_log", 0o555)
-    os.chmod(url + "/requests/day=2026-11-02", 0o555)
+    Path(url + "/requests").chmod(0o555)
+    Path(url + "/requests/_delta_log").chmod(0o555)
+    Path(url + "/requests/day=2026-11-02").chmod(0o555)
     if os.geteuid() == 0:
         os.seteuid(65534)
     answers.put(_problem(ledger))
@@ -146,5 +147,62 @@ def test_what_cannot_be_written_is_said_and_leaves_nothing_half_written(ledger, 
     assert ledger.last_version("requests", "s") is None
     assert ledger.spend(ALL).total.cost == 1
     for folder in ("requests", "requests/_delta_log", "requests/day=2026-11-02"):
-        os.chmod(f"{url}/{folder}", 0o755)
+        Path(f"{url}/{folder}").chmod(0o755)
     assert ledger.append_requests(facts(500), source="s", version=1) == 500
+
+
+def _before_the_commit(monkeypatch, meanwhile):
+    """Runs ``meanwhile`` once, when a merge has its new file and is about to commit on the handle it has."""
+    import deltalake
+
+    original, done = deltalake.DeltaTable.create_write_transaction, []
+
+    def interrupted(*args, **options):
+        if not done:
+            done.append(True)
+            meanwhile()
+        return original(*args, **options)
+
+    monkeypatch.setattr(deltalake.DeltaTable, "create_write_transaction", interrupted)
+
+
+def crowd(ledger):
+    for version in range(9):
+        ledger.append_requests([fact(version, cost="1")], source="s", version=version)
+        ledger.refresh_rollups()
+
+
+def test_two_that_merge_the_same_files_never_double_them(ledger, url, monkeypatch):
+    crowd(ledger)
+    other = Ledger.open(url, threads=1)
+    _before_the_commit(monkeypatch, other.compact)
+    ledger.compact()
+    assert ledger.spend(ALL).total.cost == ledger.spend(USERS).total.cost == 9
+    assert (files(ledger, "requests"), files(ledger, "rollup")) == (1, 1)
+    other.close()
+
+
+def test_facts_that_come_during_a_merge_are_kept(ledger, url, monkeypatch):
+    crowd(ledger)
+    other = Ledger.open(url, threads=1)
+
+    def meanwhile():
+        other.append_requests([fact(100, cost="10")], source="other", version=0)
+        other.refresh_rollups()
+
+    _before_the_commit(monkeypatch, meanwhile)
+    ledger.compact()
+    for _ in range(2):
+        assert ledger.spend(ALL).total.cost == ledger.spend(USERS).total.cost == 19
+        ledger.refresh_rollups()
+    other.close()
+
+
+def test_a_merge_never_brings_back_what_was_dropped_meanwhile(ledger, url, monkeypatch):
+    crowd(ledger)
+    other = Ledger.open(url, threads=1)
+    _before_the_commit(monkeypatch, lambda: other.retain(NOON + timedelta(days=60), days=30))
+    ledger.compact()
+    assert ledger.spend(ALL).total.cost == 9
+    assert ledger.spend(USERS).empty
+    other.close()

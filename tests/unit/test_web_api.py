@@ -105,7 +105,11 @@ class MemoryLedger:
 
 def folded(rows, keys, at) -> SpendRow:
     names = ("cost", "baseline_cost", "saved", "requests", "errors", "unpriced_requests", "charges")
-    return SpendRow(keys=keys, at=at, **{n: sum((getattr(r, n) for r in rows), type(getattr(SpendRow(keys={}), n))(0)) for n in names})
+    return SpendRow(
+        keys=keys,
+        at=at,
+        **{n: sum((getattr(r, n) for r in rows), type(getattr(SpendRow(keys={}), n))(0)) for n in names},
+    )
 
 
 class MemoryKeys:
@@ -171,7 +175,12 @@ def admin(services: Services):
 @pytest.fixture
 def ledger() -> MemoryLedger:
     facts = [
-        fact(n, at=NOW - timedelta(hours=n * 5), team=("search", "support", "")[n % 3], cost="0.0000001500" if n % 7 else None)
+        fact(
+            n,
+            at=NOW - timedelta(hours=n * 5),
+            team=("search", "support", "")[n % 3],
+            cost="0.0000001500" if n % 7 else None,
+        )
         for n in range(60)
     ]
     return MemoryLedger(facts, bills=[(NOW - timedelta(days=3), Decimal("12.50"))])
@@ -301,7 +310,10 @@ def test_bad_parameters_name_field_value_and_remedy(client, query, field, remedy
 
 
 def test_a_request_is_explained_to_the_last_digit(tmp_path):
-    lines = (("token.input", "1000", "0.15", 1_000_000, "0.00015"), ("token.output", "7", "0.6", 1_000_000, "0.0000042"))
+    lines = (
+        ("token.input", "1000", "0.15", 1_000_000, "0.00015"),
+        ("token.output", "7", "0.6", 1_000_000, "0.0000042"),
+    )
     decision = Decision(
         asked="gpt-5",
         chosen="openai/gpt-5-mini",

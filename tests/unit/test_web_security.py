@@ -63,7 +63,17 @@ def log_in(client) -> None:
 
 @pytest.mark.parametrize(
     "header",
-    [None, "", "Bearer", "Bearer ", "Bearer wrong", f"Basic {TOKEN}", f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}", "Bearer é"],
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer wrong",
+        f"Basic {TOKEN}",
+        f"Bearer {TOKEN}x",
+        f"Bearer {TOKEN[:-1]}",
+        "Bearer é",
+    ],
 )
 def test_without_the_token_nothing_is_read(client, header):
     headers = {} if header is None else {"Authorization": header.encode()}
@@ -112,7 +122,9 @@ def test_a_session_ends_with_its_time_and_with_the_token(services):
             assert client.get("/api/v1/health", headers={"Cookie": f"{name}={value}"}).status_code == 401
 
 
-@pytest.mark.parametrize("forged", ["", ".", "9999999999.", "9999999999.AAAA", "²." + "A" * 43, "-1.A", "9" * 5000 + ".A"])
+@pytest.mark.parametrize(
+    "forged", ["", ".", "9999999999.", "9999999999.AAAA", "²." + "A" * 43, "-1.A", "9" * 5000 + ".A"]
+)
 def test_a_forged_session_is_refused(client, forged):
     log_in(client)
     ((name, value),) = client.cookies.items()
@@ -151,7 +163,9 @@ def test_the_dashboard_itself_may_write(client, services, headers):
     assert services.keys.revoked == ("k1",)
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:4181", "127.0.0.1.evil.example", "", "[", "a@127.0.0.1:x"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:4181", "127.0.0.1.evil.example", "", "[", "a@127.0.0.1:x"]
+)
 def test_a_rebound_name_is_not_served(client, host):
     for path in ("/", "/api/v1/health", "/nothing"):
         response = client.get(path, headers={"Host": host, "Authorization": f"Bearer {TOKEN}"})
@@ -159,7 +173,9 @@ def test_a_rebound_name_is_not_served(client, host):
         assert "hosts" in response.json()["remedy"]
 
 
-@pytest.mark.parametrize("host", ["localhost:4181", "127.0.0.1", "[::1]:4181", "farthing.example", "FARTHING.example:443"])
+@pytest.mark.parametrize(
+    "host", ["localhost:4181", "127.0.0.1", "[::1]:4181", "farthing.example", "FARTHING.example:443"]
+)
 def test_known_names_are_served(client, host):
     headers = {"Host": host, "Authorization": f"Bearer {TOKEN}"}
     assert client.get("/api/v1/health", headers=headers).status_code == 200
@@ -214,7 +230,18 @@ def test_assets_are_immutable_and_packed_when_understood(client, built):
     assert client.get("/assets/other.js").status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/../secret", "/%2e%2e/secret", "/..%2fsecret", "/assets/../../secret", "/%2fetc/passwd", "/a%00b", "//etc/passwd"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/../secret",
+        "/%2e%2e/secret",
+        "/..%2fsecret",
+        "/assets/../../secret",
+        "/%2fetc/passwd",
+        "/a%00b",
+        "//etc/passwd",
+    ],
+)
 def test_no_path_leads_out_of_the_folder(client, built, path):
     response = client.get(path)
     assert "secret" not in response.text or response.status_code == 404

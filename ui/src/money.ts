@@ -65,13 +65,6 @@ export function round(text: string, decimals: number): string {
   return write(rescaled(parse(text), decimals), decimals);
 }
 
-/** The value per `count` things, times `per`: cost per 1,000 requests and the like. */
-export function ratePer(text: string, count: number, per: number, decimals = 12): string {
-  if (!Number.isSafeInteger(count) || count <= 0) throw new RangeError(`not a count: ${count}`);
-  const units = rescaled(parse(text), decimals) * BigInt(per);
-  return write(divideHalfUp(units, BigInt(count)), decimals);
-}
-
 /** A double near the value, for drawing only. */
 export function approx(text: string): number {
   return Number(text);

@@ -64,6 +64,16 @@ def run_control(local: Local, *, config_file: Path | None = None, parent: int = 
             ledger.close()
 
 
+def drain(local: Local) -> None:
+    """Carry what the journal holds into the ledger, once. Raises ``UnavailableError`` when somebody else does so."""
+    with local.store() as store:
+        ledger = local.ledger()
+        try:
+            Upkeep(local, None, store, ledger, landed=lambda _through, _version: None).drain()
+        finally:
+            ledger.close()
+
+
 class _Control:
     """The parts of the process, joined."""
 
@@ -169,11 +179,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, help="settings file")
     parser.add_argument("--home", type=Path, help="data folder, instead of the one in the settings")
     parser.add_argument("--parent", type=int, default=0, help="stop when this is no longer the parent process")
+    parser.add_argument("--drain", action="store_true", help="carry the journal into the ledger and end")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         local = Local.open(home=given.home, config_file=given.config, env=config.environment())
-        run_control(local, config_file=given.config, parent=given.parent)
+        if given.drain:
+            drain(local)
+        else:
+            run_control(local, config_file=given.config, parent=given.parent)
     except FarthingError as error:
         sys.stderr.write(f"farthing control: {error}\n")
         return 2

@@ -1,6 +1,6 @@
 """What one command of the command line needs: settings at once, everything else when it is asked for."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -14,6 +14,7 @@ from farthing.gateway.settings import ProviderSettings
 
 if TYPE_CHECKING:
     from farthing.catalog.catalog import Catalog
+    from farthing.gateway.snapshot import Snapshot
     from farthing.ledger.store import Ledger
     from farthing.state.audit import Change
     from farthing.state.store import Store
@@ -77,6 +78,12 @@ class Local:
 
         home = self.settings.home
         return Catalog.load(home / "prices" if home.is_dir() else None, now=self.now())
+
+    def published(self, holds: "Callable[[Snapshot], bool]") -> bool:
+        """Wait until the workers that run here act on a change; false when they did not in time."""
+        from farthing.app.published import reached_workers
+
+        return reached_workers(self.settings.run / "lock", self.settings.snapshot, holds)
 
     def providers(self, store: "Store") -> dict[str, ProviderSettings]:
         """Accounts from the settings and those added at run time.

@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
+import msgspec
+
 from farthing.core.errors import UnavailableError
 
 POLL_SECONDS = 0.1
@@ -90,15 +92,25 @@ class Program:
         return True
 
 
+class Fleet(msgspec.Struct, frozen=True, kw_only=True):
+    """The programs of one machine. ``drain`` does what a control process does last, if that was killed."""
+
+    control: Program
+    workers: tuple[Program, ...]
+    drain: Program
+
+
 class Supervisor:
     """Keeps the control process and the workers of one data folder running until it is told to stop."""
 
-    def __init__(self, control: Program, workers: Sequence[Program], *, drain_seconds: float, say: Say) -> None:
-        self._control = control
-        self._workers = workers
+    def __init__(self, fleet: Fleet, *, drain_seconds: float, say: Say) -> None:
+        self._control = fleet.control
+        self._workers = fleet.workers
+        self._drain = fleet.drain
         self._drain_seconds = drain_seconds
         self._say = say
         self._signals = 0
+        self._was_ready = False
 
     def run(self, *, ready: Callable[[], bool], on_ready: Callable[[], None]) -> None:
         """Start everything, call ``on_ready`` once it answers, and keep it alive.
@@ -110,6 +122,7 @@ class Supervisor:
             self._start()
             self._until_ready(ready)
             if not self._signals:
+                self._was_ready = True
                 on_ready()
             self._watch()
         finally:
@@ -146,7 +159,9 @@ class Supervisor:
             time.sleep(POLL_SECONDS)
 
     def _stop(self) -> None:
-        """Workers first, then the control process, which drains what they wrote. A second signal hurries."""
+        """Workers first, then the control process, which drains what they wrote; if it died instead, another one
+        does. A second signal hurries.
+        """
         if self._signals:
             self._say("stopping: requests under way are finished, then the journal is drained (again to hurry)")
         for worker in self._workers:
@@ -154,6 +169,9 @@ class Supervisor:
         self._wait(self._workers, self._drain_seconds + WORKER_MARGIN_SECONDS)
         self._control.signal(signal.SIGTERM)
         self._wait((self._control,), CONTROL_STOP_SECONDS)
+        if self._was_ready and self._control.exit_code() != 0:
+            self._drain.start(time.monotonic())
+            self._wait((self._drain,), CONTROL_STOP_SECONDS)
 
     def _wait(self, programs: Sequence[Program], seconds: float) -> None:
         told, deadline = self._signals, time.monotonic() + seconds
@@ -166,21 +184,20 @@ class Supervisor:
             program.wait(WORKER_MARGIN_SECONDS)
 
 
-def programs(
-    env: Mapping[str, str], *, config_file: Path | None, count: int, lock: int
-) -> tuple[Program, list[Program]]:
-    """The control process and ``count`` workers, not started yet. What ``env`` sets wins over the settings file.
+def fleet(env: Mapping[str, str], *, config_file: Path | None, workers: int, lock: int) -> Fleet:
+    """The programs, not started yet. What ``env`` sets wins over the settings file.
 
     ``lock`` is the descriptor of the folder's lock, which the control process holds as long as it lives.
     """
-    common = ["--parent", str(os.getpid()), *(["--config", str(config_file)] if config_file else [])]
     python = [sys.executable, "-m"]
-    control = Program("control process", [*python, "farthing.app.control", *common], env, keep=(lock,))
-    workers = [
-        Program(f"worker {index}", [*python, "farthing.app.worker", "--index", str(index), *common], env)
-        for index in range(count)
-    ]
-    return control, workers
+    common = ["--parent", str(os.getpid()), *(["--config", str(config_file)] if config_file else [])]
+    control = [*python, "farthing.app.control", *common]
+    worker = [*python, "farthing.app.worker", *common, "--index"]
+    return Fleet(
+        control=Program("control process", control, env, keep=(lock,)),
+        workers=tuple(Program(f"worker {index}", [*worker, str(index)], env) for index in range(workers)),
+        drain=Program("last drain", [*control, "--drain"], env, keep=(lock,)),
+    )
 
 
 def _pause(failures: int) -> float:

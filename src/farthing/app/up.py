@@ -8,7 +8,7 @@ from urllib.request import urlopen
 from farthing.app.folder import FolderLock, admin_token
 from farthing.app.listen import free_port, url
 from farthing.app.local import Local
-from farthing.app.supervisor import Say, Supervisor, programs
+from farthing.app.supervisor import Say, Supervisor, fleet
 
 READY_TIMEOUT = 1.0
 
@@ -32,8 +32,8 @@ def run(env: Mapping[str, str], *, config_file: Path | None, say: Say) -> None:
         }
         local = Local.open(config_file=config_file, env=settled)
         token = admin_token(settings.admin_token)
-        control, workers = programs(settled, config_file=config_file, count=gateway.workers, lock=lock.descriptor)
-        supervisor = Supervisor(control, workers, drain_seconds=gateway.drain_seconds, say=say)
+        programs = fleet(settled, config_file=config_file, workers=gateway.workers, lock=lock.descriptor)
+        supervisor = Supervisor(programs, drain_seconds=gateway.drain_seconds, say=say)
         places = _Places(local)
         supervisor.run(ready=places.answer, on_ready=lambda: places.tell(say, token))
 

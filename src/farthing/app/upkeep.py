@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from farthing.state.store import Store
 
 DRAIN_SECONDS = 0.5
-WATCH_SECONDS = 0.5
-HOUR = 3600.0
+WATCH_SECONDS = 0.2
+SUM_SECONDS = 1.0
+DAY = 86_400.0
 
 Landed = Callable[[datetime | None, int], None]
 """Hears that facts landed: up to when, and the ledger's version."""
@@ -48,6 +49,7 @@ class Upkeep:
         self._catalog: Catalog | None = None
         self._seen: tuple[object, object, int] | None = None
         self._version = -1
+        self._summed = -1
         self._lost_bytes = 0
 
     def chores(self) -> tuple[Chore, ...]:
@@ -56,24 +58,30 @@ class Upkeep:
         space = "Free some space, and make the data folder writable; nothing is lost meanwhile"
         return (
             Chore(name="journal", every=DRAIN_SECONDS, work=self.drain, remedy=space),
+            Chore(name="sums", every=SUM_SECONDS, work=self.sum_up, remedy=space),
             Chore(name="snapshot", every=WATCH_SECONDS, work=self.compile, remedy="Run farthing config check"),
             Chore(name="compaction", every=ledger.compact_minutes * 60.0, work=self.compact, remedy=space),
-            Chore(name="retention", every=24 * HOUR, work=self.retain, remedy=space),
+            Chore(name="retention", every=DAY, work=self.retain, remedy=space),
         )
 
     def drain(self) -> str:
-        """Carry the journal into the ledger and bring the hourly sums up to date. Tells listeners of what landed,
-        also when another process wrote it.
-        """
+        """Carry the journal into the ledger, and tell listeners of what landed, also when another process wrote it."""
         done = self._drainer.drain()
         self._lost_bytes += done.lost_bytes
         version = self._ledger.version()
         if version != self._version:
-            self._ledger.refresh_rollups()
             self._landed(self._ledger.through(), version)
             self._version = version
         if done.busy:
             raise UnavailableError("Another process drains this journal", remedy="Stop it; one is enough")
+        return "up to date"
+
+    def sum_up(self) -> str:
+        """Bring the hourly sums up to date. Questions are exact without them, and slower."""
+        version = self._version
+        if version != self._summed:
+            self._ledger.refresh_rollups()
+            self._summed = version
         return "up to date"
 
     def compile(self) -> str:

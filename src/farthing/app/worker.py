@@ -39,9 +39,9 @@ from farthing.gateway.otel import spans_to
 from farthing.gateway.pipeline import Observer, Parts, World
 from farthing.gateway.ports import Dialect
 from farthing.gateway.settings import GatewaySettings
+from farthing.gateway.snapshot import WATCH_SECONDS
 from farthing.gateway.upstream import HttpUpstream, Limits
 
-WATCH_SECONDS = 0.5
 FIRST_SNAPSHOT_SECONDS = 60.0
 KEEP_ALIVE_SECONDS = 75
 BACKLOG = 2048
@@ -190,6 +190,9 @@ class _Batched:
     def close(self) -> None:
         self._flush()
         self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
 
     def _flush(self) -> None:
         parts, self._parts = self._parts, []

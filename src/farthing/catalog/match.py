@@ -122,9 +122,15 @@ class Matcher:
     def nearest(self, name: str, count: int = 3) -> list[str]:
         """Ids that look like a name, the most alike first."""
         low = name.strip().lower()
-        pool = {i: i for i in self._ids} | {i.split("/", 1)[1]: i for i in self._ids}
+        pool = {i: i for i in self._ids} | {model: self._maker_first(model) for model in self._makers}
         close = difflib.get_close_matches(low, pool, n=count * 2, cutoff=0.5)
         return [self._ids[i] for i in dict.fromkeys(pool[c] for c in close)][:count]
+
+    def _maker_first(self, model: str) -> str:
+        """The id of a model at its maker, where the maker sells it, else at whoever is listed first."""
+        sold = self._makers[model]
+        makers = (maker for maker in self._sellers("", model) if maker in sold)
+        return f"{next(makers, sold[0])}/{model}"
 
     def _unwrapped(self, name: str, provider: str) -> tuple[str, str]:
         """Who sells it (empty if the name does not say) and the bare model name."""

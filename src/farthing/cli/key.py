@@ -99,7 +99,8 @@ def revoke(key: str, *, home: Path | None = None, out: Out) -> None:
     with local.store() as store:
         gone = store.keys.revoke(local.by(), key)
     out.record(_row(gone, local.now()))
-    out.note(f"Key {gone.id} is revoked.")
+    in_force = local.published(lambda world: all(entry.id != gone.id for entry in world.keys))
+    out.note(f"Key {gone.id} is revoked." if in_force else f"Key {gone.id} is revoked; workers learn of it shortly.")
 
 
 @app.command
@@ -128,6 +129,8 @@ def _tell(key: "Key", token: str, local: Local, out: Out) -> None:
     else:
         out.record({"token": token, **_row(key, local.now())})
     out.note(f"Key {key.id} ({key.name or 'no name'}). This token is not shown again.")
+    if not local.published(lambda world: any(entry.id == key.id for entry in world.keys)):
+        out.warn("the gateway does not know the key yet; it will within seconds")
     gateway = local.settings.gateway
     address = f"http://{gateway.host}:{gateway.port}"
     out.next(f"export OPENAI_BASE_URL={address}/v1 OPENAI_API_KEY=TOKEN", "and run your program")

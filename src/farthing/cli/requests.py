@@ -8,7 +8,6 @@ from cyclopts import App, Parameter
 
 from farthing.cli._output import OK, Column, Out
 from farthing.cli._window import filters, window_of
-from farthing.core.errors import NotFoundError
 from farthing.core.facts import RequestFact
 from farthing.ledger.questions import RequestRow, RequestsQuestion
 
@@ -66,7 +65,8 @@ def requests(
     from farthing.app.local import Local
 
     local = Local.open(home=home)
-    window = window_of(last=last, start=from_, end=to, everything=all, zone=zone or local.settings.web.zone, now=local.now())
+    days = zone or local.settings.web.zone
+    window = window_of(last=last, start=from_, end=to, everything=all, zone=days, now=local.now())
     question = RequestsQuestion(
         window=window, where=filters(where or []), search=search, order=order, limit=limit, after=after
     )
@@ -99,9 +99,6 @@ def show(request_id: str, *, home: Path | None = None, out: Out) -> int:
     from farthing.app.local import Local
 
     facts = Local.open(home=home).ledger().request(request_id)
-    if not facts:
-        remedy = "It may not be in the ledger yet, which takes a second, or its days were retired"
-        raise NotFoundError("request", request_id, remedy=remedy)
     if out.format in ("json", "jsonl"):
         out.record({"request_id": request_id, "attempts": [_plain(f) for f in facts]})
         return OK

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from farthing.core.errors import FarthingError, InputError, NotFoundError, UnavailableError
@@ -56,12 +57,13 @@ class Gateway:
             await client.reply(self._other(scope["method"], path, scope["headers"]))
             return
         dialect = operation[1]
-        request_id = self._new_id()
+        at = self.parts.clock()
+        request_id = self._new_id(at)
         if scope["method"] != "POST":
             await client.reply(_not_allowed(scope["method"], path, dialect, request_id, b"POST"))
             return
         exchange = Exchange(
-            client, scope["headers"], path=path, operation=operation[0], dialect=dialect, request_id=request_id
+            client, scope["headers"], path=path, operation=operation[0], dialect=dialect, request_id=request_id, at=at
         )
         self.metrics.in_flight += 1
         try:
@@ -94,7 +96,7 @@ class Gateway:
         own = self._own.get(path)
         models = models_of(path, named)
         dialect = models[0] if models is not None else dialect_of(path, named)
-        request_id = self._new_id()
+        request_id = self._new_id(self.parts.clock())
         if (own is not None or models is not None) and method not in ("GET", "HEAD"):
             return _not_allowed(method, path, dialect, request_id, b"GET, HEAD")
         if own is not None:
@@ -126,9 +128,9 @@ class Gateway:
     def _measured(self) -> Reply:
         return Reply(status=200, body=self.metrics.render(self._gauges()), content_type=CONTENT_TYPE)
 
-    def _new_id(self) -> str:
+    def _new_id(self, at: datetime) -> str:
         """An id that sorts by time: milliseconds, then random bits."""
-        milliseconds = int(self.parts.clock().timestamp() * 1000)
+        milliseconds = int(at.timestamp() * 1000)
         return f"req_{milliseconds << _ID_BITS | self._random.getrandbits(_ID_BITS):030x}"
 
 

@@ -33,6 +33,8 @@ LOCK = "lock"
 MAGIC = b"\xfa\x17"
 OUTCOME_ROOM = 8 * 1024
 """Bytes kept free for an outcome beyond the size of its intent: usage, cost lines, a short error."""
+USUAL_INTENT = 4 * 1024
+"""Bytes that few intents exceed."""
 
 _HEAD = struct.Struct("<2sBxIQ")
 _CRC = struct.Struct("<I")
@@ -174,7 +176,7 @@ class SegmentJournal:
 
     def check(self) -> None:
         """Raise ``UnavailableError`` unless another attempt could be recorded."""
-        self._segment(_FRAME + OUTCOME_ROOM)
+        self._segment(2 * USUAL_INTENT + OUTCOME_ROOM)
 
     def close(self) -> None:
         """Close every segment and let go of the lock."""

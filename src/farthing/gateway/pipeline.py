@@ -66,7 +66,15 @@ class Exchange:
     """One client request on its way through the stages."""
 
     def __init__(
-        self, client: Client, headers: Headers, *, path: str, operation: Operation, dialect: str, request_id: str
+        self,
+        client: Client,
+        headers: Headers,
+        *,
+        path: str,
+        operation: Operation,
+        dialect: str,
+        request_id: str,
+        at: datetime,
     ) -> None:
         self.client = client
         self.headers = headers
@@ -76,7 +84,7 @@ class Exchange:
         self.dialect = dialect
         self.request_id = request_id
         self.began = perf_counter()
-        self.at: datetime
+        self.at = at
         self.world: World
         self.caller: Caller
         self.call: Call | None = None
@@ -89,7 +97,6 @@ Stage = Callable[[Exchange, Parts], Awaitable[None]]
 
 async def authenticate(exchange: Exchange, parts: Parts) -> None:
     """Whose key it is."""
-    exchange.at = parts.clock()
     exchange.world = parts.world
     exchange.caller = exchange.world.keyring.authenticate(token_of(exchange.named), exchange.at)
 

@@ -13,6 +13,10 @@ from farthing.core.nouns import Offer, Scope
 from farthing.gateway.settings import ModelSettings, ProviderSettings
 
 
+WATCH_SECONDS = 0.5
+"""How often a worker looks whether there is a new snapshot."""
+
+
 class KeyEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One Farthing key as a worker sees it; ``hash`` is SHA-256 hex of the whole token."""
 

@@ -14,7 +14,7 @@ import msgspec
 from farthing.core.errors import UpstreamError
 from farthing.core.facts import ErrorKind
 from farthing.gateway.ports import Ask, Headers
-from farthing.gateway.upstream_http import Connection, Origin, locate, request_bytes
+from farthing.gateway.upstream_http import Connection, Origin, locate, request_head
 
 REPLAY_SECONDS = 1.0
 """How soon after sending a lost connection still means that the provider closed an idle one."""
@@ -126,7 +126,7 @@ class HttpUpstream:
     async def open(self, ask: Ask) -> HttpAnswer:
         """Send it and wait for the head. Raises ``UpstreamError`` with its kind."""
         origin, host, target = locate(ask.url)
-        data = request_bytes(ask, host, target)
+        head = request_head(ask, host, target)
         pool = self._pools.get(origin)
         if pool is None:
             pool = self._pools[origin] = _Pool()
@@ -136,7 +136,7 @@ class HttpUpstream:
             self._busy.add(connection)
             connection.deadline = sent + self.limits.first_byte
             try:
-                connection.send(data)
+                connection.send(head, ask.body)
                 await connection.head()
             except UpstreamError as problem:
                 self.give_back(connection)

@@ -23,6 +23,9 @@ from farthing.gateway.ports import Ask, Headers
 BUFFER_HIGH = 256 * 1024
 """Unread body bytes at which a connection stops reading from its socket."""
 
+JOIN_BELOW = 64 * 1024
+"""Bodies below this size are copied behind their head, to be sent by one system call."""
+
 _OWN_HEADERS = frozenset(
     (b"host", b"content-length", b"transfer-encoding", b"connection", b"accept-encoding", b"expect", b"upgrade")
 )
@@ -59,19 +62,20 @@ def _bad_url(url: str) -> InputError:
     return InputError("not an http address", field="url", value=url, remedy="Correct the provider's base_url")
 
 
-def request_bytes(ask: Ask, host: bytes, target: bytes) -> bytes:
-    """The request as it goes over the wire.
+def request_head(ask: Ask, host: bytes, target: bytes) -> bytes:
+    """The request's head as it goes over the wire.
 
     Framing headers are written here and never taken from ``ask``. Raises ``InputError`` when a
     header holds a line break, which would smuggle a second header or request.
     """
     lines = [ask.method.encode() + b" " + target + b" HTTP/1.1", b"host: " + host]
     lines += [name + b": " + value for name, value in ask.headers if name not in _OWN_HEADERS]
-    lines += (b"accept-encoding: identity", b"content-length: %d" % len(ask.body), b"", ask.body)
-    head = b"\r\n".join(lines[:-1])
-    if head.count(b"\n") != len(lines) - 2 or head.count(b"\r") != len(lines) - 2 or b"\0" in head:
+    lines += (b"accept-encoding: identity", b"content-length: %d" % len(ask.body), b"", b"")
+    head = b"\r\n".join(lines)
+    breaks = len(lines) - 1
+    if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head:
         raise InputError("a header holds a line break", field="headers", value="", remedy="Remove the line break")
-    return b"%b\r\n%b" % (head, ask.body)
+    return head
 
 
 class Connection(asyncio.Protocol):
@@ -107,13 +111,18 @@ class Connection(asyncio.Protocol):
 
     # What the pool and the answer do with it
 
-    def send(self, data: bytes) -> None:
+    def send(self, head: bytes, body: bytes) -> None:
         """Begin an exchange."""
         self.status, self.headers = 0, []
         self.complete = self.touched = self._head = self._until_close = False
         self.served += 1
-        if self._transport is not None and not self.closed:
-            self._transport.write(data)
+        if self._transport is None or self.closed:
+            return
+        if len(body) < JOIN_BELOW:
+            self._transport.write(head + body)
+        else:
+            self._transport.write(head)
+            self._transport.write(body)
 
     async def head(self) -> None:
         """Wait until status and headers are there."""

@@ -18,6 +18,11 @@ def compute() -> Any:
     return import_module("pyarrow.compute")
 
 
+def parquet() -> Any:
+    """The module ``pyarrow.parquet``."""
+    return import_module("pyarrow.parquet")
+
+
 def ibis() -> Any:
     """The module ``ibis``."""
     return import_module("ibis")

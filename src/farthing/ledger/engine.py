@@ -8,24 +8,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from farthing.core.errors import UnavailableError
 from farthing.core.time import Window
 from farthing.ledger.shape import Piece
-from farthing.ledger.table import FactTable, File
+from farthing.ledger.table import Scan
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
-
-
-class Scan(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows of some files of a table whose time lies in one of the windows."""
-
-    table: FactTable
-    files: tuple[File, ...]
-    windows: tuple[Window, ...] = (Window(),)
 
 
 Sources = Mapping[Piece, Sequence[Scan]]
@@ -75,7 +65,7 @@ class Engine:
         spec = scan.table.spec
         schema: Any = spec.schema()
         if scan.table.is_remote:
-            cursor.register(name, _dataset(scan))
+            cursor.register(name, scan.dataset())
             origin = f'"{name}"'
         else:
             parameters[name] = [f"{scan.table.url}/{file.path}" for file in scan.files]
@@ -107,11 +97,3 @@ def _between(column: str, window: Window) -> str:
 
 def _literal(at: datetime) -> str:
     return at.isoformat(sep=" ")
-
-
-def _dataset(scan: Scan) -> Any:
-    """The files on an object store, read through the table's own storage client."""
-    from pyarrow import dataset
-
-    paths = [file.path for file in scan.files]
-    return dataset.dataset(paths, filesystem=scan.table.filesystem, format="parquet")

@@ -12,11 +12,10 @@ import msgspec
 
 from farthing.core.errors import UnavailableError
 from farthing.core.time import Window
-from farthing.ledger.engine import Scan
 from farthing.ledger.rollup import source_of
 from farthing.ledger.schema import ROLLUP_DIMENSIONS
 from farthing.ledger.shape import Piece
-from farthing.ledger.table import FactTable, File, Snapshot
+from farthing.ledger.table import FactTable, File, Scan, Snapshot
 
 HOUR = timedelta(hours=1)
 FACTS: tuple[Piece, ...] = ("requests", "charges")

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from farthing.ledger import shape
 from farthing.ledger.arrow import sql
-from farthing.ledger.engine import Engine, Scan
+from farthing.ledger.engine import Engine
 from farthing.ledger.schema import COUNT_MEASURES, MONEY_MEASURES, ROLLUP_DIMENSIONS
-from farthing.ledger.table import FactTable, File, Snapshot
+from farthing.ledger.table import FactTable, File, Scan, Snapshot
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -59,11 +59,7 @@ def _batches(facts: FactTable, snapshot: Snapshot, done: int | None) -> Iterator
 
 def merge(engine: Engine, rollup: FactTable, *, at_least: int) -> int:
     """Adds up partial sums in months that have ``at_least`` files; returns how many files went."""
-
-    def merged(files: tuple[File, ...]) -> Any:
-        return engine.run(compiled("rollup"), {"rollup": [Scan(table=rollup, files=files)]})
-
-    return rollup.rewrite(merged, at_least=at_least)
+    return rollup.merge(lambda scan: engine.run(compiled("rollup"), {"rollup": [scan]}), at_least=at_least)
 
 
 @lru_cache(maxsize=4)

@@ -15,11 +15,11 @@ from farthing.ledger import bill, focus, listing, rollup, shape
 from farthing.ledger import spend as spending
 from farthing.ledger.arrow import sql
 from farthing.ledger.calendar import Calendar, calendar
-from farthing.ledger.engine import Engine, Scan
+from farthing.ledger.engine import Engine
 from farthing.ledger.plan import FACTS, Tables, sources
 from farthing.ledger.questions import RequestRow, RequestsAnswer, RequestsQuestion, SpendAnswer, SpendQuestion, SpendRow
 from farthing.ledger.schema import TABLES, decode_requests, encode_requests
-from farthing.ledger.table import FactTable
+from farthing.ledger.table import FactTable, Scan
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -100,15 +100,15 @@ class Ledger:
         rows = [g.row for g in found if g.currency == currency]
         if question.compare:
             rows = self._beside_previous(question, days, currency, rows)
-        others = {c: spending.total(g.row for g in found if g.currency == c).cost for c in {g.currency for g in found}}
-        others.pop(currency, None)
+        left_out = {g.currency for g in found} - {currency}
+        others = {c: spending.total(g.row for g in found if g.currency == c).cost for c in sorted(left_out)}
         return SpendAnswer(
             question=question,
             rows=tuple(spending.ordered(spending.folded(rows, question.limit))),
             total=spending.total(rows),
             currency=currency,
             other_currencies=others,
-            through=self.through(),
+            through=self._through(),
             empty=not found,
         )
 
@@ -214,7 +214,12 @@ class Ledger:
 
     def through(self) -> datetime | None:
         """The time of the latest fact in the ledger."""
-        ends = (self._table(name).snapshot().last for name in ("requests", "charges"))
+        for name in FACTS:
+            self._table(name).snapshot()
+        return self._through()
+
+    def _through(self) -> datetime | None:
+        ends = (self._table(name).seen.last for name in FACTS)
         return max((end for end in ends if end), default=None)
 
     def version(self) -> int:
@@ -247,7 +252,7 @@ class Ledger:
         Safe beside writers and readers.
         """
         self.refresh_rollups()
-        merged = sum(table.compact(at_least=CROWDED) for name, table in self._tables.items() if name != "rollup")
+        merged = sum(self._table(name).merge(_whole, at_least=CROWDED) for name in self._tables if name != "rollup")
         merged += rollup.merge(self._engine, self._table("rollup"), at_least=CROWDED)
         for table in self._tables.values():
             table.vacuum(keep_hours=KEEP_HOURS)
@@ -272,6 +277,11 @@ class Ledger:
     @cached_property
     def _engine(self) -> Engine:
         return Engine(threads=self._threads, memory=self._memory)
+
+
+def _whole(scan: Scan) -> "pa.Table":
+    """All rows of a scan, as they are."""
+    return scan.dataset().to_table()
 
 
 def _aware(record: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,9 @@ and looked up again. Deletion vectors are never switched on: a plain list of fil
 import random
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+import uuid
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -20,18 +22,22 @@ import msgspec
 
 from farthing.core.errors import ConflictError, InputError, UnavailableError
 from farthing.core.time import Window
-from farthing.ledger.arrow import arrow
+from farthing.ledger.arrow import arrow, parquet
 from farthing.ledger.schema import TableSpec
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from deltalake import DeltaTable
+    from deltalake import CommitProperties, DeltaTable
+    from deltalake.transaction import AddAction
 
 ATTEMPTS = 20
 """How often a commit that lost a race is tried again."""
 
 ANY = -1
 """No expectation about a source's last version."""
+
+LARGE = 64 * 1024 * 1024
+"""Bytes from which a file is left alone by merging."""
 
 ROWS_PER_GROUP = 131_072
 _CUT = timedelta(milliseconds=1)
@@ -54,6 +60,21 @@ class File(msgspec.Struct, frozen=True, gc=False):
             return True
         last = self.last + _CUT
         return (window.end is None or self.first < window.end) and (window.start is None or last > window.start)
+
+
+class Scan(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of some files of a table whose time lies in one of the windows."""
+
+    table: "FactTable"
+    files: tuple[File, ...]
+    windows: tuple[Window, ...] = (Window(),)
+
+    def dataset(self) -> Any:
+        """The files as a pyarrow dataset, read through the table's own storage client; windows are not applied."""
+        from pyarrow import dataset
+
+        paths = [file.path for file in self.files]
+        return dataset.dataset(paths, filesystem=self.table.filesystem, format="parquet")
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -190,6 +211,11 @@ class FactTable:
             seen = {source: handle.transaction_version(source) for source in sources}
             return msgspec.structs.replace(self._snapshot, sources=seen)
 
+    @property
+    def seen(self) -> Snapshot:
+        """The snapshot that was read last, without another look at the log."""
+        return self._snapshot or Snapshot(version=-1, files=())
+
     def _files(self, handle: "DeltaTable") -> Iterator[File]:
         table: Any = arrow().table(handle.get_add_actions(flatten=True))
         rows = table.num_rows
@@ -261,58 +287,76 @@ class FactTable:
         """Whether the table is on an object store."""
         return "://" in self.url
 
-    def compact(self, *, at_least: int) -> int:
-        """Merges small files of every partition that has ``at_least`` files; returns how many were replaced.
+    def merge(self, merged: "Callable[[Scan], pa.Table]", *, at_least: int) -> int:
+        """Replaces the small files of every partition that has ``at_least`` of them by one with what ``merged`` says.
 
-        Safe beside writers: appends do not conflict with it, and the sources' last versions stay.
+        Safe beside everybody else: what is appended meanwhile stays, of two that merge the same files one gives
+        up, and the sources' last versions stay. Returns how many files were replaced.
         """
-        from deltalake.exceptions import CommitFailedError
+        return sum(self._merge(merged, p, at_least) for p in _crowded(self.snapshot().files, at_least))
 
-        replaced = 0
-        for partition in _crowded(self.snapshot(), at_least):
-            with self._lock, self._explained():
-                handle = self._open(create=True)
-                try:
-                    done = handle.optimize.compact(
-                        partition_filters=[(self.spec.partition, "=", partition)], writer_properties=self._writer
-                    )
-                except CommitFailedError:
-                    self._handle = None
-                    continue
-                replaced += int(done["numFilesRemoved"])
-        return replaced
-
-    def rewrite(self, merged: "Callable[[tuple[File, ...]], pa.Table]", *, at_least: int) -> int:
-        """Replaces the rows of every partition that has ``at_least`` files by what ``merged`` makes of them.
-
-        Both happen in one commit, and not at all when rows came meanwhile. Returns how many files went.
-        """
-        return sum(self._rewrite(merged, p, at_least) for p in _crowded(self.snapshot(), at_least))
-
-    def _rewrite(self, merged: "Callable[[tuple[File, ...]], pa.Table]", partition: str, at_least: int) -> int:
-        from deltalake import write_deltalake
-
-        replaced: list[File] = []
+    def _merge(self, merged: "Callable[[Scan], pa.Table]", partition: str, at_least: int) -> int:
+        small: list[File] = []
 
         def crowded(handle: "DeltaTable") -> bool:
-            replaced[:] = [f for f in self._files(handle) if f.partition == partition]
-            return len(replaced) >= at_least
+            small[:] = [f for f in self._files(handle) if f.partition == partition and f.size < LARGE]
+            return len(small) >= at_least
 
-        def write(handle: "DeltaTable") -> None:
-            rows = self.spec.completed(merged(tuple(replaced)))
-            predicate = f"{self.spec.partition} = '{partition}'"
-            write_deltalake(handle, rows, mode="overwrite", predicate=predicate, writer_properties=self._writer)
+        def replace(handle: "DeltaTable") -> None:
+            self._replace(handle, small, merged(Scan(table=self, files=tuple(small))))
 
-        return len(replaced) if self.commit(write, when=crowded) else 0
+        return len(small) if self.commit(replace, when=crowded) else 0
+
+    def _replace(self, handle: "DeltaTable", old: list[File], rows: "pa.Table") -> None:
+        """One commit that takes files away and brings one with the same facts, marked as no change of data.
+
+        Not ``optimize.compact``: of delta-rs' own, two that run side by side each add their copy of the rows.
+        """
+        from deltalake.transaction import RemoveAction
+
+        added = self._put(self.spec.completed(rows), old[0].partition)
+        values: dict[str, str | None] = {self.spec.partition: old[0].partition}
+        removed = [RemoveAction(f.path, False, added.modification_time, f.size, values) for f in old]
+        handle.create_write_transaction(
+            [*removed, added],
+            mode="append",
+            schema=handle.schema(),
+            partition_by=[self.spec.partition],
+            commit_properties=_rearranging(handle),
+        )
+
+    def _put(self, rows: Any, partition: str) -> "AddAction":
+        """Writes a data file that no version has yet."""
+        from deltalake.transaction import AddAction
+
+        path = f"{self.spec.partition}={partition}/part-{uuid.uuid4()}.zstd.parquet"
+        rows = rows.drop_columns([self.spec.partition]).sort_by(self.spec.time)
+        repeating = [name for name in rows.column_names if name not in self.spec.unique]
+        with self.filesystem.open_output_stream(path) as out:
+            parquet().write_table(
+                rows,
+                out,
+                compression="zstd",
+                compression_level=1,
+                row_group_size=ROWS_PER_GROUP,
+                use_dictionary=repeating,
+            )
+        info = self.filesystem.get_file_info(path)
+        stats = _stats(rows.column(self.spec.time), self.spec.time)
+        return AddAction(path, info.size, {self.spec.partition: partition}, info.mtime_ns // 1_000_000, False, stats)
 
     def drop_before(self, partition: str) -> int:
         """Drops whole partitions that sort before ``partition``; returns the number of rows."""
-        with self._lock, self._explained():
-            old = [f for f in self.snapshot().files if f.partition < partition]
-            handle = self._open(create=False)
-            if handle and old:
-                handle.delete(f"{self.spec.partition} < '{partition}'")
-            return sum(f.rows for f in old)
+        old: list[File] = []
+
+        def any_old(handle: "DeltaTable") -> bool:
+            old[:] = [f for f in self._files(handle) if f.partition < partition]
+            return bool(old)
+
+        def drop(handle: "DeltaTable") -> None:
+            handle.delete(f"{self.spec.partition} < '{partition}'", commit_properties=_rearranging(handle))
+
+        return sum(f.rows for f in old) if self.snapshot().files and self.commit(drop, when=any_old) else 0
 
     def vacuum(self, *, keep_hours: int) -> int:
         """Removes files that no version younger than ``keep_hours`` needs; returns how many."""
@@ -363,11 +407,26 @@ class FactTable:
             raise _unavailable(self.spec.name, self.url, str(problem)) from problem
 
 
-def _crowded(snapshot: Snapshot, at_least: int) -> list[str]:
-    counts: dict[str, int] = {}
-    for file in snapshot.files:
-        counts[file.partition] = counts.get(file.partition, 0) + 1
+def _rearranging(handle: "DeltaTable") -> "CommitProperties":
+    """Marks a commit that replaces or drops files, so that two of them never go through side by side.
+
+    Two commits that name the same application conflict; without that, one could bring back what the other dropped.
+    """
+    from deltalake import CommitProperties, Transaction
+
+    return CommitProperties(app_transactions=[Transaction("rearrange", handle.version() + 1)])
+
+
+def _crowded(files: Iterable[File], at_least: int) -> list[str]:
+    counts = Counter(file.partition for file in files if file.size < LARGE)
     return sorted(p for p, n in counts.items() if n >= at_least)
+
+
+def _stats(times: Any, name: str) -> str:
+    """The statistics of a data file, as the Delta log has them."""
+    first, last = times[0].as_py(), times[-1].as_py()
+    shown = {"minValues": {name: first}, "maxValues": {name: last}, "nullCount": {name: times.null_count}}
+    return msgspec.json.encode({"numRecords": len(times), **shown}).decode()
 
 
 def _unavailable(table: str, url: str, problem: str) -> UnavailableError:

@@ -83,7 +83,7 @@ Spanned = NamedDependency[SkipValidation[Span]]
 def span(services: Using, start: Start = None, end: End = None, zone: Zone = None) -> Span:
     """The last 30 days where nothing is said, from a midnight of the zone."""
     now = services.clock()
-    place = _zone(zone or services.settings.zone)
+    place = _zone(services.settings.zone if zone is None else zone)
     until = _instant(end, place, "end") if end is not None else now
     default = datetime.combine(until.astimezone(place).date() - timedelta(days=DEFAULT_DAYS - 1), time(), place)
     since = _instant(start, place, "start") if start is not None else default
@@ -136,7 +136,7 @@ def requests_question(
 
 def chosen_basis(text: str | None, services: Services) -> Basis:
     """The basis asked for, or the one that reports use."""
-    return cast("Basis", one_of(text or services.settings.basis, get_args(Basis), "basis"))
+    return cast("Basis", one_of(services.settings.basis if text is None else text, get_args(Basis), "basis"))
 
 
 def one_of(text: str, words: Sequence[Word], field: str) -> Word:

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import msgspec
 
-from farthing.ledger.questions import RequestsQuestion, SpendAnswer
+from farthing.ledger.questions import RequestsAnswer, RequestsQuestion, SpendAnswer
 from farthing.web.ports import Facts
 from farthing.web.wire import fixed, plain
 
@@ -36,16 +36,22 @@ def spend_lines(answer: SpendAnswer) -> Iterator[bytes]:
 
 
 def request_lines(facts: Facts, question: RequestsQuestion) -> Iterator[bytes]:
-    """All requests that match, page after page, so that memory does not grow with their number."""
-    yield _line((*_REQUEST, *_SCOPE))
+    """All requests that match, page after page, so that memory does not grow with their number.
+
+    The first page is asked for at once: what cannot be asked is refused before anything is sent.
+    """
     question = msgspec.structs.replace(question, limit=PAGE)
+    return _request_lines(facts, question, facts.requests(question))
+
+
+def _request_lines(facts: Facts, question: RequestsQuestion, page: RequestsAnswer) -> Iterator[bytes]:
+    yield _line((*_REQUEST, *_SCOPE))
     while True:
-        answer = facts.requests(question)
-        for row in answer.rows:
+        for row in page.rows:
             yield _line((*(getattr(row, name) for name in _REQUEST), *(getattr(row.scope, name) for name in _SCOPE)))
-        if not answer.next:
+        if not page.next:
             return
-        question = msgspec.structs.replace(question, after=answer.next)
+        page = facts.requests(msgspec.structs.replace(question, after=page.next))
 
 
 def _line(cells: Iterable[object]) -> bytes:

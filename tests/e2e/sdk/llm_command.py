@@ -1,4 +1,4 @@
-"""Simon Willison's ``llm`` command, configured by its own file for OpenAI-compatible endpoints."""
+"""Simon Willison's ``llm`` command, configured by its own files for OpenAI-compatible endpoints."""
 
 import json
 import os
@@ -7,11 +7,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+MODEL = {"model_id": "through-farthing", "model_name": "gpt-4o-mini", "api_key_name": "farthing"}
+
 with tempfile.TemporaryDirectory() as home:
-    Path(home, "extra-openai-models.yaml").write_text(
-        f"- model_id: through-farthing\n  model_name: gpt-4o-mini\n  api_base: {os.environ['GATEWAY']}/v1\n"
-    )
-    env = {**os.environ, "LLM_USER_PATH": home, "OPENAI_API_KEY": os.environ["KEY"]}
+    models = [{**MODEL, "api_base": f"{os.environ['GATEWAY']}/v1"}]
+    Path(home, "extra-openai-models.yaml").write_text(json.dumps(models))
+    Path(home, "keys.json").write_text(json.dumps({"farthing": os.environ["KEY"]}))
+    env = {**os.environ, "LLM_USER_PATH": home}
     seen = []
     for what, options in (("chat", ["--no-stream"]), ("stream", [])):
         command = [sys.executable, "-m", "llm", "-m", "through-farthing", *options, "Where is my order?"]

@@ -1,6 +1,6 @@
 /** Every question the pages ask, as TanStack queries. Keys that begin with "facts" go stale when facts land. */
 import { keepPreviousData, useInfiniteQuery, useQuery } from "@tanstack/react-query";
-import { get } from "./client";
+import { get, post } from "./client";
 import type {
   DimensionValues,
   KeysAnswer,
@@ -30,8 +30,22 @@ function useFacts<Answer>(path: string, query: URLSearchParams, enabled = true) 
   });
 }
 
+/** The token of the link that `farthing up` prints, taken out of the address, and so out of the history. */
+function takeToken(): string {
+  const token = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
+  if (token !== "") history.replaceState(null, "", location.pathname + location.search);
+  return token;
+}
+
+/** Who comes with a token in the address logs in with it; the others may have a session already. */
 export function useSessionQuery() {
-  return useQuery({ queryKey: ["session"], queryFn: ({ signal }) => get<Session>("session", undefined, signal) });
+  return useQuery({
+    queryKey: ["session"],
+    queryFn: ({ signal }) => {
+      const token = takeToken();
+      return token === "" ? get<Session>("session", undefined, signal) : post<Session>("session", { token });
+    },
+  });
 }
 
 export function useOverview(question: URLSearchParams, by: string, basis: string) {

@@ -76,10 +76,10 @@ export function Filters({ lead }: { lead?: string }) {
   const entries = Object.entries(view.where);
   return (
     <div className="sentence" role="group" aria-label="Filters">
-      {lead === undefined ? null : <span className="figure">{lead}</span>}
+      {lead === undefined ? null : <span className="figure">{lead} </span>}
       {entries.map(([dimension, values], index) => (
         <span key={dimension} className="row" style={{ gap: 6 }}>
-          <span className="faint">{index === 0 ? "where" : "and"}</span>
+          <span className="faint">{index === 0 ? "where" : "and"} </span>
           <span className="chip">
             <Popover side="left" className="chip-words" name={`${spoken(dimension)} is ${values.map(named).join(" or ")}; change`} label={<><span className="faint">{spoken(dimension)} is</span> {values.map(named).join(" or ")}</>}>
               {() => (

@@ -92,8 +92,12 @@ export function Palette({ onClose }: { onClose: () => void }) {
   const found = useMemo(() => commands.filter((command) => fits(command, query)).slice(0, SHOWN), [commands, query]);
   const active = Math.min(at, found.length - 1);
 
-  useEffect(() => dialog.current?.showModal(), []);
-  useEffect(() => dialog.current?.querySelector('[aria-selected="true"]')?.scrollIntoView({ block: "nearest" }), [active]);
+  useEffect(() => {
+    dialog.current?.showModal();
+  }, []);
+  useEffect(() => {
+    dialog.current?.querySelector('[aria-selected="true"]')?.scrollIntoView({ block: "nearest" });
+  }, [active]);
 
   const run = (command: Command | undefined) => {
     onClose();

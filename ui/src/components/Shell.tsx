@@ -6,6 +6,7 @@ import { count, short } from "../format";
 import { money } from "../money";
 import { useLinkTo, useQuestion, useSession, useView } from "../view";
 import { Icon } from "./Icon";
+import { Fence } from "./State";
 import { Palette, usePalette } from "./Palette";
 
 interface Entry {
@@ -92,6 +93,7 @@ function Navigation({ onSearch }: { onSearch: () => void }) {
 
 export function Shell({ children }: { children: ReactNode }) {
   const palette = usePalette();
+  const [path] = useLocation();
   return (
     <div className="shell">
       <a className="button skip" href="#main">
@@ -99,7 +101,7 @@ export function Shell({ children }: { children: ReactNode }) {
       </a>
       <Navigation onSearch={palette.show} />
       <main id="main" className="main" tabIndex={-1}>
-        {children}
+        <Fence key={path}>{children}</Fence>
       </main>
       {palette.open ? <Palette onClose={palette.hide} /> : null}
     </div>

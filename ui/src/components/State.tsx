@@ -1,5 +1,5 @@
 /** Loading, empty and failed: three states that never look like one another, nor like a zero. */
-import type { ReactNode } from "react";
+import { Component, type ReactNode } from "react";
 import { ApiError } from "../api/client";
 
 export function Loading({ rows = 6 }: { rows?: number }) {
@@ -57,4 +57,21 @@ export function Shown<Data>({ of, rows, children }: { of: Answer<Data>; rows?: n
   }
   if (of.error !== null) return <Failed error={of.error} retry={() => void of.refetch()} />;
   return <Loading {...(rows === undefined ? {} : { rows })} />;
+}
+
+interface FenceState {
+  error: Error | null;
+}
+
+/** Keeps a defect of one page from taking the frame with it. Give it the page's address as key. */
+export class Fence extends Component<{ children: ReactNode }, FenceState> {
+  override state: FenceState = { error: null };
+
+  static getDerivedStateFromError(error: unknown): FenceState {
+    return { error: error instanceof Error ? error : new Error(String(error)) };
+  }
+
+  override render(): ReactNode {
+    return this.state.error === null ? this.props.children : <Failed error={this.state.error} retry={() => this.setState({ error: null })} />;
+  }
 }

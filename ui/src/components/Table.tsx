@@ -1,6 +1,6 @@
 /** The one table: typed columns, sorting, a total under it, rows that open. */
 import { type Column, type ColumnDef, flexRender, getCoreRowModel, getSortedRowModel, type RowData, type SortingState, useReactTable } from "@tanstack/react-table";
-import { type ReactNode, useState } from "react";
+import { type ReactNode, useEffect, useRef, useState } from "react";
 
 declare module "@tanstack/react-table" {
   interface ColumnMeta<TData extends RowData, TValue> {
@@ -62,6 +62,26 @@ function Head<Row>({ column, label }: { column: Column<Row, unknown>; label: Rea
   );
 }
 
+/** The frame of a table. When the table is wider, the frame scrolls, and can be reached by keyboard to do so. */
+export function Frame({ caption, children, onLeave }: { caption: string; children: ReactNode; onLeave?: () => void }) {
+  const frame = useRef<HTMLDivElement>(null);
+  const [scrolls, setScrolls] = useState(false);
+  useEffect(() => {
+    const element = frame.current;
+    if (element === null) return;
+    const sizes = new ResizeObserver(() => setScrolls(element.scrollWidth > element.clientWidth));
+    sizes.observe(element);
+    for (const child of element.children) sizes.observe(child);
+    return () => sizes.disconnect();
+  }, []);
+  const reachable = scrolls ? { tabIndex: 0, role: "region", "aria-label": caption } : {};
+  return (
+    <div ref={frame} className="table-frame" onPointerLeave={onLeave} {...reachable}>
+      {children}
+    </div>
+  );
+}
+
 export function Table<Row>(props: Props<Row>) {
   const { caption, rows, columns, idOf, onOpen, onPoint, current, cursor, chosen, sortable = false } = props;
   const [sorting, setSorting] = useState<SortingState>([]);
@@ -78,7 +98,7 @@ export function Table<Row>(props: Props<Row>) {
   const shown = table.getAllLeafColumns();
   const totals = shown.some((column) => column.columnDef.meta?.total !== undefined);
   return (
-    <div className="table-frame" onPointerLeave={() => onPoint?.(null)}>
+    <Frame caption={caption} onLeave={() => onPoint?.(null)}>
       <table>
         <caption className="hidden-text">{caption}</caption>
         <thead>
@@ -122,7 +142,7 @@ export function Table<Row>(props: Props<Row>) {
           </tfoot>
         ) : null}
       </table>
-    </div>
+    </Frame>
   );
 }
 

@@ -140,7 +140,9 @@ const WARNINGS = {
 
 function Confirm({ act, onClose, onRotated }: { act: Act; onClose: () => void; onRotated: (created: KeyCreated) => void }) {
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => dialog.current?.showModal(), []);
+  useEffect(() => {
+    dialog.current?.showModal();
+  }, []);
   const path = `keys/${encodeURIComponent(act.key.id)}`;
   const change = useMutation({
     mutationFn: () => (act.kind === "rotate" ? post<KeyCreated>(`${path}/rotate`) : remove(path).then(() => null)),

@@ -1,17 +1,9 @@
-/** The door: the admin token, from the link that `farthing up` prints or typed in. */
+/** The door: the admin token, typed in where no link brought it. */
 import { useMutation, useQueryClient } from "@tanstack/react-query";
-import { useEffect } from "react";
 import { ApiError, post } from "../api/client";
 import type { Session } from "../api/types";
 import { Icon } from "../components/Icon";
 import { useTitle } from "../theme";
-
-/** The token of a link, which is taken out of the address, and so out of the history. */
-function takeToken(): string {
-  const token = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
-  if (token !== "") history.replaceState(null, "", location.pathname + location.search);
-  return token;
-}
 
 export function Login() {
   useTitle("Sign in");
@@ -24,10 +16,6 @@ export function Login() {
     },
   });
   const { mutate } = login;
-  useEffect(() => {
-    const token = takeToken();
-    if (token !== "") mutate(token);
-  }, [mutate]);
   const problem = login.error instanceof ApiError ? login.error.problem : null;
   return (
     <main className="login">

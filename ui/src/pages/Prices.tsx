@@ -30,7 +30,7 @@ function Lines({ price }: { price: PriceView }) {
 }
 
 const COLUMNS = [
-  column.accessor("offer", { header: "Offer", cell: (cell) => <span className="mono">{cell.getValue()}</span> }),
+  column.accessor("offer", { header: "Offer", cell: (cell) => <span className="mono">{cell.getValue()}</span>, meta: { wrap: true } }),
   column.accessor("kind", { header: "Kind", meta: { from: "wide" } }),
   column.accessor("region", { header: "Region", cell: (cell) => cell.getValue() || <span className="faint">any</span>, meta: { from: "wide" } }),
   column.accessor("terms", { header: "Terms", cell: (cell) => cell.getValue().replaceAll("_", " "), meta: { from: "wide" } }),

@@ -2,6 +2,7 @@ import type { RequestDetail } from "../../api/types";
 import { Copy } from "../../components/Copy";
 import { Money } from "../../components/Money";
 import { StatusTag } from "../../components/Status";
+import { Frame } from "../../components/Table";
 import { count, duration } from "../../format";
 import { toggled } from "../../url";
 import { useView } from "../../view";
@@ -16,7 +17,7 @@ export function Attempts({ detail: { attempts, currency } }: Props) {
   return (
     <section aria-labelledby="attempts">
       <h3 id="attempts">Attempts</h3>
-      <div className="table-frame">
+      <Frame caption="Attempts">
         <table className="plain">
           <caption className="hidden-text">Attempts</caption>
           <tbody>
@@ -36,7 +37,7 @@ export function Attempts({ detail: { attempts, currency } }: Props) {
             ))}
           </tbody>
         </table>
-      </div>
+      </Frame>
       {attempts.map((attempt) =>
         attempt.error === "" ? null : (
           <p key={attempt.attempt} className="small soft">

@@ -1,5 +1,6 @@
 import type { CostLine, RequestDetail } from "../../api/types";
 import { Money } from "../../components/Money";
+import { Frame } from "../../components/Table";
 import { count } from "../../format";
 import { exact, sum } from "../../money";
 
@@ -44,7 +45,7 @@ export function Formula({ detail }: { detail: RequestDetail }) {
       {formula.length === 0 ? (
         cost === null || unpriced.length > 0 ? null : <p className="soft">Nothing was billed.</p>
       ) : (
-        <div className="table-frame">
+        <Frame caption="Cost, line by line">
           <table className="plain">
             <caption className="hidden-text">Cost, line by line</caption>
             <thead>
@@ -73,7 +74,7 @@ export function Formula({ detail }: { detail: RequestDetail }) {
               </tr>
             </tfoot>
           </table>
-        </div>
+        </Frame>
       )}
     </section>
   );

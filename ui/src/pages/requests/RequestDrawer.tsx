@@ -65,7 +65,9 @@ export function RequestDrawer({ id, onClose }: { id: string; onClose: () => void
   const answer = useRequest(id);
   const [view] = useView();
   const title = useRef<HTMLHeadingElement>(null);
-  useEffect(() => title.current?.focus({ preventScroll: true }), []);
+  useEffect(() => {
+    title.current?.focus({ preventScroll: true });
+  }, []);
   const detail = answer.data;
   return (
     <aside className="drawer" role="dialog" aria-modal="false" aria-labelledby="drawer-title">
