@@ -172,7 +172,9 @@ def test_a_killed_control_process_serves_again_what_it_had(control):
 STREAMS = {"read_events"}
 """They have no end."""
 
-LIMITS = settings(max_examples=12, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+LIMITS = settings(
+    max_examples=12, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+)
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))

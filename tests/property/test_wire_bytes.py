@@ -75,6 +75,7 @@ def test_asking_for_usage_only_adds(body):
     "body",
     [
         b'{"model":"a","messages":[],"model":"b"}',
+        b'{"model":"b","messages":[],"model":"b"}',
         b'{"mod\\u0065l":"b","messages":[],"metadata":{"model":"b"}}',
         b'{"metadata":{"model":"b"},"tools":[{"model":"b"}],"messages":[],"model":"b"}',
         b'{"messages":[{"role":"user","content":"{\\"model\\":\\"b\\"}"}],"model" : "b"}',
@@ -202,3 +203,13 @@ def test_a_stream_passes_byte_for_byte_but_for_the_usage_chunk(end, asked, cuts)
     assert out == (stream if asked else head + tail)
     assert reading.meter.complete
     assert reading.meter.finish_reason == "stop"
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_a_usage_chunk_is_stripped_wherever_the_stream_is_cut(end):
+    head, usage, tail = (part.replace(b"\n", end) for part in (TAPE, sse(OPENAI_USAGE_CHUNK), sse("[DONE]")))
+    call = call_of(Operation.CHAT, {"model": "a", "messages": [], "stream": True})
+    stream = head + usage + tail
+    for cut in range(len(head), len(stream)):
+        reading = dialect_of("openai").reading(call, target_of("openai"), 200, EVENTS)
+        assert relayed(reading, stream, [cut]) == head + tail

@@ -1,5 +1,7 @@
 """What is sent to a provider: addresses, signatures, and conversations in its own words."""
 
+import hashlib
+import hmac
 import json
 from datetime import UTC, datetime
 
@@ -319,6 +321,36 @@ def test_signatures_match_amazons_published_vectors(method, signature):
         "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, "
         f"SignedHeaders=host;x-amz-date, Signature={signature}"
     )
+
+
+def test_an_encoded_path_is_encoded_once_more_for_the_signature():
+    ask = Ask(method="POST", url="https://h/model/a%3A0/converse", headers=[], body=b"{}")
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    headers = dict(signed(ask, "A:B", region="r", service="bedrock", at=at).headers)
+    canonical = "\n".join(
+        (
+            "POST",
+            "/model/a%253A0/converse",
+            "",
+            "host:h",
+            "x-amz-date:20260101T000000Z",
+            "",
+            "host;x-amz-date",
+            hashlib.sha256(b"{}").hexdigest(),
+        )
+    )
+    text = "\n".join(
+        (
+            "AWS4-HMAC-SHA256",
+            "20260101T000000Z",
+            "20260101/r/bedrock/aws4_request",
+            hashlib.sha256(canonical.encode()).hexdigest(),
+        )
+    )
+    key = b"AWS4B"
+    for word in (b"20260101", b"r", b"bedrock", b"aws4_request"):
+        key = hmac.digest(key, word, "sha256")
+    assert headers[b"authorization"].decode().endswith(hmac.digest(key, text.encode(), "sha256").hex())
 
 
 def test_a_session_token_is_sent_and_signed_and_a_bad_key_never_shown():

@@ -58,8 +58,7 @@ def test_an_outcome_fits_however_long_it_is_and_however_full_the_file(tmp_path, 
 def _begun(worker, name: str):
     try:
         return worker.intend(fact(name, Status.ABANDONED))
-    except UnavailableError as refusal:
-        assert "disk" in str(refusal)
+    except UnavailableError:
         return None
 
 

@@ -28,9 +28,9 @@ export function Money({ amount, decimals = 2, currency = "USD", reason = "No pri
 
 /** How an amount moved against the one before: more spend is red, less is green, figures before colors. */
 export function Change({ now, before, words }: { now: string; before: string | null; words: string }) {
-  if (before === null) return <span className="faint">no data {words}</span>;
+  if (before === null) return <span className="faint">no data to compare with</span>;
   const moved = change(now, before);
-  if (moved === null) return <span className="faint">{isZero(now) ? "nothing" : "new"}, nothing {words}</span>;
+  if (moved === null) return <span className="faint">{isZero(now) ? "nothing then, either" : "nothing to compare with"}</span>;
   const tone = Math.abs(moved) < 0.0005 ? "soft" : moved > 0 ? "bad" : "good";
   const sign = tone === "soft" ? "±" : moved > 0 ? "▲" : "▼";
   return (

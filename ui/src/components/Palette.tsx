@@ -81,6 +81,12 @@ function fits(command: Command, query: string): boolean {
     .every((word) => text.includes(word));
 }
 
+/** Names that begin with the query come first, then names that hold it, then kinds. */
+function rank(command: Command, query: string): number {
+  const at = command.name.toLowerCase().indexOf(query.toLowerCase());
+  return at === 0 ? 0 : at > 0 ? 1 : 2;
+}
+
 const SHOWN = 60;
 
 export function Palette({ onClose }: { onClose: () => void }) {
@@ -89,7 +95,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
   const [query, setQuery] = useState("");
   const [at, setAt] = useState(0);
   const commands = [...usePageCommands(), ...useFilterCommands(), ...useActionCommands()];
-  const found = useMemo(() => commands.filter((command) => fits(command, query)).slice(0, SHOWN), [commands, query]);
+  const found = useMemo(() => commands.filter((command) => fits(command, query)).sort((a, b) => rank(a, query) - rank(b, query)).slice(0, SHOWN), [commands, query]);
   const active = Math.min(at, found.length - 1);
 
   useEffect(() => {

@@ -20,8 +20,9 @@ function Lines({ price }: { price: PriceView }) {
         <span key={`${line.unit} ${line.above}`} className="nowrap">
           <span className="figure">{exact(line.amount, line.currency)}</span>{" "}
           <span className="faint">
+            / {line.per === 1 ? "" : `${line.per === 1_000_000 ? "1M" : count(line.per)} `}
             {line.unit}
-            {line.above === 0 ? "" : ` over ${count(line.above)}`} / {line.per === 1_000_000 ? "1M" : count(line.per)}
+            {line.above === 0 ? "" : ` over ${count(line.above)} tokens`}
           </span>
         </span>
       ))}

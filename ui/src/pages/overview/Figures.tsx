@@ -32,14 +32,15 @@ function MonthFigure({ overview: { month, zone, currency } }: Props) {
   const { projection } = month;
   const name = monthName(new Date(month.start), zone);
   const decimals = decimalsFor([month.cost]);
+  const ahead = (amount: string) => money(amount, decimalsFor([projection?.high ?? "0"]), currency);
   const note =
     projection === null ? (
       <Change now={month.cost} before={month.previous_cost} words="vs the same days before" />
     ) : (
       <span title={projection.note}>
-        heads for <b className="figure">{money(projection.mid, Math.min(decimals, 2), currency)}</b>{" "}
+        heads for <b className="figure">{ahead(projection.mid)}</b>{" "}
         <span className="figure faint">
-          ({money(projection.low, Math.min(decimals, 2), currency)} – {money(projection.high, Math.min(decimals, 2), currency)})
+          ({ahead(projection.low)} – {ahead(projection.high)})
         </span>
       </span>
     );

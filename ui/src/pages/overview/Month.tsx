@@ -8,7 +8,7 @@ import { axisMoney, ground, tip } from "../../chart-style";
 import { Chart } from "../../components/Chart";
 import { Shown } from "../../components/State";
 import { CsvLink } from "../../components/Table";
-import { approx, money, sum } from "../../money";
+import { approx, decimalsFor, money, sum } from "../../money";
 import { token, useTheme } from "../../theme";
 import { addDays, dayOf, midnight, monthName, shortDay } from "../../time";
 import { conditions } from "../../url";
@@ -51,9 +51,9 @@ function monthTip(overview: Overview, totals: readonly string[], days: readonly 
   const { month, currency, zone } = overview;
   const total = totals[place];
   const title = nameOf(days[place] ?? "", zone);
-  if (total !== undefined) return tip(title, [{ name: "month to date", value: money(total, 2, currency), color: token("accent") }]);
+  if (total !== undefined) return tip(title, [{ name: "month to date", value: money(total, decimalsFor(totals), currency), color: token("accent") }]);
   const ahead = month.projection === null ? null : towards(totals, days.length, month.projection.mid)[place];
-  return tip(title, [{ name: "at the run rate", value: ahead === null || ahead === undefined ? "–" : `about ${axisMoney(Math.round(ahead * 100) / 100)}` }]);
+  return tip(title, [{ name: "at the run rate", value: ahead === null || ahead === undefined ? "–" : `about ${axisMoney(Number(ahead.toPrecision(3)))}` }]);
 }
 
 function monthOption(overview: Overview, totals: readonly string[], days: readonly string[]): EChartsCoreOption {
@@ -98,6 +98,7 @@ export function Month({ overview }: { overview: Overview }) {
   csv.append("grain", "day");
   csv.append("basis", basis);
   const { projection } = month;
+  const ahead = (amount: string) => money(amount, decimalsFor([projection?.high ?? "0"]), currency);
   return (
     <section className="panel" aria-labelledby="month">
       <header>
@@ -106,7 +107,7 @@ export function Month({ overview }: { overview: Overview }) {
           <p>
             {projection === null
               ? "A projection appears after three whole days."
-              : `Dashed: the run rate. Band: 80 % range, ${money(projection.low, 2, currency)} to ${money(projection.high, 2, currency)}.`}
+              : `Dashed: the run rate. Band: 80 % range, ${ahead(projection.low)} to ${ahead(projection.high)}.`}
           </p>
         </div>
         <CsvLink href={href("spend.csv", csv)} />

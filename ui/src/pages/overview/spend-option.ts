@@ -56,7 +56,7 @@ export function spendOption(overview: Overview, nameOf: (group: Group) => string
       barMaxWidth: 44,
       cursor: group.kind === "other" ? "default" : "pointer",
       data: buckets.map((bucket, position) => ({
-        value: approx(bucket.costs[index] ?? "0"),
+        value: isZero(bucket.costs[index] ?? "0") ? null : approx(bucket.costs[index] ?? "0"),
         itemStyle: isRunning(overview, position) ? { opacity: 0.55 } : {},
       })),
       itemStyle: { color: token(seriesToken(group.kind, index)), borderColor: token("panel"), borderWidth: 0.5 },

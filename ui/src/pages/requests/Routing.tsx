@@ -36,7 +36,7 @@ export function Routing({ detail }: { detail: RequestDetail }) {
         </dd>
         <dt>Expected</dt>
         <dd>
-          <Money amount={decision.expected_cost} decimals={6} currency={currency} reason={decision.expected_unpriced} />
+          {decision.expected_cost === null ? <span className="soft">{decision.expected_unpriced}</span> : <Money amount={decision.expected_cost} decimals={6} currency={currency} />}
           {decision.expected_ms === null ? null : <span className="soft figure"> in {Math.round(decision.expected_ms)} ms</span>}
         </dd>
         <dt>Baseline</dt>

@@ -25,7 +25,7 @@ function Model({ row }: { row: RequestRow }) {
   const served = row.model || row.requested_model;
   return (
     <span title={row.offer}>
-      {row.requested_model === served || row.requested_model === "" ? null : <span className="faint">{row.requested_model} → </span>}
+      {row.requested_model === served || row.requested_model === "" ? null : <span className="faint only-small">{row.requested_model} → </span>}
       {served}
     </span>
   );
