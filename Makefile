@@ -19,7 +19,7 @@ test: $(BIN)/farthing $(STATIC) .cache/chromium
 
 ## The SDK suite against a real language model served by llama.cpp (minutes: it compiles).
 test-llm: $(BIN)/farthing
-	uv sync -q --locked --group llm || $(BIN)/uv sync -q --locked --group llm
+	@PATH="$$PATH:$(BIN)" uv sync -q --locked --inexact --group llm
 	$(BIN)/python -m pytest -n 0 -m llm --timeout 900
 
 ## Suites that take minutes: fifty kills under load, an S3 server, peers' SDKs.
@@ -45,7 +45,7 @@ docs: $(BIN)/farthing
 ui: $(STATIC)
 
 wheel: $(STATIC)
-	$(BIN)/uv build --wheel 2>/dev/null || uv build --wheel
+	@PATH="$$PATH:$(BIN)" uv build --wheel
 
 $(BIN)/farthing: pyproject.toml uv.lock
 	@command -v uv >/dev/null || test -x $(BIN)/uv || { $(PYTHON) -m venv .venv && $(BIN)/pip install -q uv; }

@@ -1,8 +1,10 @@
 """What all writers need: tables, and docstrings as Markdown."""
 
+import ast
 import inspect
 import re
 from collections.abc import Iterable, Sequence
+from types import ModuleType
 from typing import Any
 
 _SENTENCE = re.compile(r"(?<=[.;])\s+(?=``|[A-Z])")
@@ -35,6 +37,18 @@ def sentences(subject: Any) -> list[str]:
     """A docstring cut into sentences. A clause behind a semicolon counts when it begins with a name."""
     text = " ".join((subject if isinstance(subject, str) else inspect.getdoc(subject) or "").split())
     return _SENTENCE.split(text)
+
+
+def attribute_docs(module: ModuleType, name: str) -> dict[str, str]:
+    """The texts below the members of a class, by member: Python keeps them in the source only."""
+    tree = ast.parse(inspect.getsource(module))
+    body = next(n.body for n in tree.body if isinstance(n, ast.ClassDef) and n.name == name)
+    found: dict[str, str] = {}
+    for node, after in zip(body, body[1:], strict=False):
+        told = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+        if told and isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            found[node.targets[0].id] = prose(str(after.value.value))
+    return found
 
 
 def _cell(value: object) -> str:

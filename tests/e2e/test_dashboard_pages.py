@@ -177,6 +177,10 @@ def test_what_has_no_price_is_never_shown_as_zero(visit):
     expect(page.get_by_role("dialog")).to_contain_text("no price is known for local/tiny")
     expect(page.locator('tr[data-row="req-00003"]')).to_contain_text("unpriced")
     assert "$0.00" not in page.locator('tr[data-row="req-00003"]').inner_text()
+    page = watched.open("/?window=30d&by=model")
+    for row in page.get_by_role("row", name=re.compile("tiny")).all():
+        expect(row).to_contain_text("unpriced")
+        assert "$0" not in row.inner_text()
 
 
 def test_empty_and_failed_are_different_states(visit, shown):

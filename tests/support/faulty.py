@@ -323,14 +323,19 @@ class Faulty:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(10)
 
-    def settings(self, **options: str) -> str:
-        """Both accounts, for ``farthing.toml``."""
-        more = "".join(f'{name} = "{value}"\n' for name, value in options.items())
-        return "\n".join(
-            f'[providers.{name}]\nvendor = "{name}"\nbase_url = "http://127.0.0.1:{self.port}/{name}/v1"\n'
+    def settings(self) -> str:
+        """Both accounts for ``farthing.toml``, and aliases of their models at twins that drain when a client leaves."""
+        parts = [
+            f'[providers.{name}{twin}]\nvendor = "{name}"\nbase_url = "http://127.0.0.1:{self.port}/{name}/v1"\n'
             f'api_key = "env:SIM_KEY"\n{more}'
             for name in MODEL
-        )
+            for twin, more in (("", ""), ("_twin", 'on_disconnect = "drain"\nmodels = ["no-such"]\n'))
+        ]
+        aliases = [
+            f'[models.drained-{name}]\ntargets = [{{ provider = "{name}_twin", model = "{model}" }}]\n'
+            for name, model in MODEL.items()
+        ]
+        return "\n".join((*parts, *aliases))
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:

@@ -5,10 +5,12 @@ import hmac
 import json
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from farthing.core.errors import InputError, NotFoundError
 from farthing.core.facts import ErrorKind, Operation
+from farthing.core.nouns import Terms
 from farthing.gateway.ports import Ask
 from farthing.gateway.providers._sigv4 import signed
 from farthing.gateway.settings import ProviderSettings
@@ -396,3 +398,11 @@ def test_every_vendor_makes_a_provider_that_keeps_its_secret(name):
     assert up.base_url == "https://x"
     assert "sk-1" not in repr(up)
     assert provider("p", ProviderSettings(vendor=name, base_url="https://x", region="r"), "").auth == "none"
+
+
+@pytest.mark.parametrize(("terms", "tier"), [(Terms.FLEX, "flex"), (Terms.PRIORITY, "priority")])
+def test_a_target_under_other_terms_asks_for_its_service_tier(terms, tier):
+    target = msgspec.structs.replace(target_of("openai"), terms=terms)
+    call = call_of(Operation.CHAT, {"model": "the-model", "messages": [], "service_tier": "default"})
+    sent = json.loads(dialect_of("openai").ask(call, target).body)
+    assert sent == {"model": "the-model", "messages": [], "service_tier": tier}

@@ -119,7 +119,8 @@ class Upkeep:
     def _prices_mark(self) -> object:
         """Changes when prices are refreshed, and once a day, because prices are dated."""
         folder = self.local.settings.home / "prices"
-        return self.local.now().date(), tuple(_mark(file) for file in sorted(folder.glob("*.feed")))
+        files = sorted((*folder.glob("*.feed"), *folder.glob("*.toml")))
+        return self.local.now().date(), tuple(map(_mark, files))
 
     def compact(self) -> str:
         """Merge small files."""

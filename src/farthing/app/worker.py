@@ -142,13 +142,20 @@ async def _watch(file: SnapshotFile, parts: Parts, server: uvicorn.Server, paren
 
 
 async def _first_world(file: SnapshotFile) -> World:
-    """The world as soon as the control process has written it."""
+    """The world as soon as the control process has written it.
+
+    A file that cannot be read, because it is damaged or another release wrote it, is about to be replaced.
+    """
     deadline = asyncio.get_running_loop().time() + FIRST_SNAPSHOT_SECONDS
-    while not file.changed():
-        if asyncio.get_running_loop().time() > deadline:
-            raise UnavailableError("no snapshot was written", remedy="Start the control process, or farthing up")
+    problem = UnavailableError("no snapshot was written", remedy="Start the control process, or farthing up")
+    while asyncio.get_running_loop().time() < deadline:
+        if file.changed():
+            try:
+                return file.read()
+            except UnavailableError as unreadable:
+                problem = unreadable
         await asyncio.sleep(WATCH_SECONDS / 10)
-    return file.read()
+    raise problem
 
 
 def listen(host: str, port: int) -> socket.socket:

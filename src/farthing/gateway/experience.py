@@ -25,6 +25,10 @@ FAILURES_ALLOWED = 3
 """Consecutive failures after which a target rests."""
 
 LONGEST_REST_S = 60.0
+
+LONGEST_WISH_S = 3600.0
+"""A provider that asks for more rest than this is asked again after it."""
+
 _MOST_ENTRIES = 4096
 _MOST_PENDING = 8192
 
@@ -61,7 +65,7 @@ class Health:
         allowed = 1 if kind is ErrorKind.RATE_LIMIT or retry_after else FAILURES_ALLOWED
         if self.failures < allowed:
             return
-        rest = retry_after or min(2.0 ** min(self.failures - allowed, 10), LONGEST_REST_S)
+        rest = min(retry_after, LONGEST_WISH_S) or min(2.0 ** min(self.failures - allowed, 10), LONGEST_REST_S)
         self.rests_until = max(self.rests_until, at + rest)
         self.why = f"{self.failures} failures in a row, last {kind}, rests {rest:g} s"
 

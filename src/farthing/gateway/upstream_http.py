@@ -23,6 +23,9 @@ from farthing.gateway.ports import Ask, Headers
 BUFFER_HIGH = 256 * 1024
 """Unread body bytes at which a connection stops reading from its socket."""
 
+HEAD_LIMIT = 256 * 1024
+"""Bytes in which an answer's head must end, interim answers included."""
+
 JOIN_BELOW = 64 * 1024
 """Bodies below this size are copied behind their head, to be sent by one system call."""
 
@@ -100,6 +103,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._head = False
+        self._head_bytes = 0
         self._until_close = False
         self._keep_alive = False
         self._surplus = False
@@ -115,6 +119,7 @@ class Connection(asyncio.Protocol):
         """Begin an exchange."""
         self.status, self.headers = 0, []
         self.complete = self.touched = self._head = self._until_close = False
+        self._head_bytes = 0
         self.served += 1
         if self._transport is None or self.closed:
             return
@@ -217,11 +222,23 @@ class Connection(asyncio.Protocol):
                 self._fail(ErrorKind.PROTOCOL, f"{self.origin.host} sent no valid HTTP ({problem})")
             self._surplus = True
             self.cut()
+        except httptools.HttpParserUpgrade:
+            self._fail(ErrorKind.PROTOCOL, f"{self.origin.host} changed the protocol though not asked to")
+            self._surplus = True
+            self.cut()
+        if not self._head:
+            self._bound_head(len(data))
         self._wake()
         if self._done is not None:
             self._drop()
             if self.complete:
                 self._hand_over()
+
+    def _bound_head(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > HEAD_LIMIT:
+            self._fail(ErrorKind.PROTOCOL, f"{self.origin.host} sent a head of more than {HEAD_LIMIT:,} bytes")
+            self.cut()
 
     def eof_received(self) -> bool:
         return False

@@ -8,7 +8,7 @@ from litestar import Litestar, Request, Response, Router, get
 from litestar.connection import ASGIConnection
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
-from litestar.handlers import BaseRouteHandler
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.params import FromPath
 from litestar.types import ASGIApp
 
@@ -45,17 +45,9 @@ def application(services: Services) -> Litestar:
     def admin_only(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         door.check(connection, handler)
 
-    @get(["/", "/{path:path}"], include_in_schema=False)
-    async def page(request: Request[Any, Any, Any], path: FromPath[str] = "") -> Response[bytes]:
-        return await asyncio.to_thread(serve, services.pages, path, request)
-
-    @get("/healthz", include_in_schema=False, sync_to_thread=False)
-    def alive() -> str:
-        return "ok"
-
     api = Router("/api/v1", route_handlers=API, guards=[admin_only, only_known_parameters])
     return Litestar(
-        route_handlers=[api, alive, page],
+        route_handlers=[api, alive, _dashboard(services)],
         dependencies={
             "services": Provide(provide_services, sync_to_thread=False),
             "door": Provide(provide_door, sync_to_thread=False),
@@ -74,6 +66,20 @@ def application(services: Services) -> Litestar:
         request_max_body_size=MAX_BODY_BYTES,
         logging_config=None,
     )
+
+
+@get("/healthz", include_in_schema=False, sync_to_thread=False)
+def alive() -> str:
+    """Whether the process answers at all; anybody may ask."""
+    return "ok"
+
+
+def _dashboard(services: Services) -> HTTPRouteHandler:
+    @get(["/", "/{path:path}"], include_in_schema=False)
+    async def page(request: Request[Any, Any, Any], path: FromPath[str] = "") -> Response[bytes]:
+        return await asyncio.to_thread(serve, services.pages, path, request)
+
+    return page
 
 
 class Json(Response[Any]):

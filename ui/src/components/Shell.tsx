@@ -4,6 +4,7 @@ import { Link, useLocation } from "wouter";
 import { useSpend } from "../api/queries";
 import { count, short } from "../format";
 import { money } from "../money";
+import { pricedCost } from "../priced";
 import { useLinkTo, useQuestion, useSession, useView } from "../view";
 import { Icon } from "./Icon";
 import { Fence } from "./State";
@@ -43,9 +44,10 @@ function useEntries(): { look: Entry[]; govern: Entry[] } {
   const { filtered } = useQuestion();
   const spent = useSpend(filtered, { basis: view.basis }).data;
   const total = spent?.total;
+  const cost = total === undefined ? null : pricedCost(total);
   return {
     look: [
-      { path: "/", name: "Overview", figure: total === undefined ? "" : money(total.cost, 2, spent?.currency), of: "spent in this window" },
+      { path: "/", name: "Overview", figure: cost === null ? "" : money(cost, 2, spent?.currency), of: "spent in this window" },
       { path: "/requests", name: "Requests", figure: total === undefined ? "" : short(total.requests), of: "in this window" },
     ],
     govern: [

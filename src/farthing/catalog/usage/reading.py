@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from farthing.core.errors import UsageError
+from farthing.core.errors import InputError, UsageError
 from farthing.core.money import Money
 from farthing.core.units import Count, Unit, Usage
 
@@ -19,6 +19,11 @@ FILE_SEARCH = Unit(measure="search", kind="storage")
 SOCIAL_SEARCH = Unit(measure="search", kind="social")
 RERANK = Unit(measure="search", kind="rerank")
 EXECUTION = Unit(measure="execution")
+
+MOST = 10**12
+"""What no single answer can count or cost, in units or in dollars. A report beyond it is broken, and believing it
+would burst the ledger's columns.
+"""
 
 
 def no_cost(_: Any) -> Money | None:
@@ -56,9 +61,13 @@ class Reader(Generic[S]):
         return None if reported is None else _usage(self._counts(reported))
 
     def cost(self, payload: bytes | Mapping[str, Any]) -> Money | None:
-        """Money of a usage object."""
+        """Money of a usage object; ``None`` as well when it is no amount that an answer can cost."""
         reported = self._decoded(payload)
-        return None if reported is None else self._cost(reported)
+        try:
+            money = None if reported is None else self._cost(reported)
+        except InputError:
+            return None
+        return money if money is not None and 0 <= money.amount <= MOST else None
 
     def find(self, answer: bytes | Mapping[str, Any]) -> Usage | None:
         """Usage of a whole answer or event."""
@@ -98,7 +107,7 @@ def total(parts: Iterable[int | None]) -> int:
 
 
 def _usage(counts: Counts | None) -> Usage | None:
-    if not counts:
+    if not counts or any(count > MOST for count in counts.values()):
         return None
     try:
         return Usage(counts)

@@ -65,7 +65,7 @@ def failure(status: int, body: bytes) -> Failure:
     if by_word is ErrorKind.CONTENT_FILTER or (by_word is not None and status in _OK):
         return Failure(by_word, message)
     if status in _OK:
-        return Failure(ErrorKind.BAD_BODY, message)
+        return Failure(ErrorKind.BAD_BODY, message or "the answer was empty")
     fallback = ErrorKind.BAD_REQUEST if status in _CLIENT_ERRORS else ErrorKind.SERVER
     return Failure(_BY_STATUS.get(status, fallback), message or f"HTTP {status}")
 

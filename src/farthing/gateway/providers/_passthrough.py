@@ -12,6 +12,7 @@ from farthing.gateway.wire import errors
 from farthing.gateway.wire.sse import Splitter, data_of
 
 JSON = b"application/json"
+HTML = b"text/html"
 EVENT_STREAM = b"text/event-stream"
 OK = range(200, 300)
 BAD_GATEWAY = 502
@@ -45,8 +46,9 @@ class Gauge(Protocol):
 
 
 def is_stream(call: Call, headers: Mapping[bytes, bytes]) -> bool:
-    """Whether the answer comes in events: asked for, and not answered by one JSON document instead."""
-    return call.stream and JSON not in headers.get(b"content-type", b"")
+    """Whether the answer comes in events: asked for, and not answered by one document instead."""
+    content_type = headers.get(b"content-type", b"")
+    return call.stream and JSON not in content_type and HTML not in content_type
 
 
 class Whole:
@@ -111,6 +113,8 @@ class Streamed:
         rest = self._splitter.rest()
         kept = not rest or self._keeps(rest)
         gauge = self._gauge
+        if not (self._begun or rest or self.meter.complete):
+            bad_body(self.meter, "the stream was empty")
         _count.settle(
             self.meter,
             self._call,
@@ -131,7 +135,7 @@ class Streamed:
 
 
 class Refused:
-    """A provider's error. The client's own dialect is passed on untouched, others are told anew."""
+    """A provider's error. One in the client's own shape is passed on untouched, others are told anew."""
 
     def __init__(self, call: Call, target: Target, status: int, *, native: bool, content_type: bytes = JSON) -> None:
         self.meter = Meter()
@@ -150,7 +154,7 @@ class Refused:
         self.meter.error_kind, self.meter.error = told
         self.meter.complete = True
         status, answer = refusal(told, self._call, self._target)
-        if self._native and _holds_error(body):
+        if self._native and _is_error_of(self._call.dialect, body):
             return body
         self.status, self.content_type = status, JSON
         return answer
@@ -163,15 +167,23 @@ def refusal(told: _fault.Failure, call: Call, target: Target) -> tuple[int, byte
     return errors.tell(call.dialect, fault, message, call.request_id)
 
 
+class _Error(msgspec.Struct):
+    message: str
+    type: str | None = None
+
+
 class _ErrorBody(msgspec.Struct):
-    error: msgspec.Raw = msgspec.Raw()
+    error: _Error
+    type: str = ""
 
 
-def _holds_error(body: bytes) -> bool:
+def _is_error_of(dialect: str, body: bytes) -> bool:
+    """Whether an error's body has the shape that the dialect's SDKs read."""
     try:
-        return len(msgspec.json.decode(body, type=_ErrorBody).error) > 0
+        shape = msgspec.json.decode(body, type=_ErrorBody)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return False
+    return dialect != "anthropic" or (shape.type == "error" and bool(shape.error.type))
 
 
 def bad_body(meter: Meter, message: str) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import msgspec
 
 from farthing.core.facts import Operation
+from farthing.core.nouns import Terms
 from farthing.gateway.ports import Ask, Call, Provider, Reading, Target
 from farthing.gateway.providers import _openai_chat, _passthrough
 from farthing.gateway.providers._openai_gauge import ChatGauge, ResponseGauge
@@ -28,6 +29,10 @@ _PATHS = {
 _FORWARDED = frozenset((b"openai-beta", b"x-client-request-id"))
 _AZURE_VERSION = "2024-10-21"
 _NOTHING: frozenset[str] = frozenset()
+_TIERS = {Terms.FLEX: b'"flex"', Terms.PRIORITY: b'"priority"'}
+"""Terms that a target buys under, as ``service_tier`` (platform.openai.com/docs/guides/flex-processing)."""
+
+_TIERED = (Operation.CHAT, Operation.RESPONSE)
 _CAPS = ("max_tokens", "max_completion_tokens")
 
 
@@ -75,10 +80,13 @@ def _body(call: Call, target: Target, row: Vendor) -> bytes:
     renames = target.model != call.model
     asks = call.stream and not call.wants_usage and row.include_usage
     adapts = call.operation is Operation.CHAT and (row.max_tokens or row.strip)
-    if not (renames or asks or adapts):
+    tier = _TIERS.get(target.terms) if call.operation in _TIERED else None
+    if not (renames or asks or adapts or tier):
         return call.body
     fields = splice.fields_of(call.body)
     changes: dict[str, bytes] = {"model": msgspec.json.encode(target.model)} if renames else {}
+    if tier:
+        changes["service_tier"] = tier
     if asks:
         changes["stream_options"] = splice.usage_asked(fields)
     strip = _adapt(fields, changes, row) if adapts else _NOTHING

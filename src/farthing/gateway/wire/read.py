@@ -134,6 +134,8 @@ _OWN = b"x-farthing-"
 _SCOPE = ("org", "team", "project", "environment", "feature", "customer", "user")
 _IGNORED = ("key", "request-id")
 """Own headers that other parts of the gateway read."""
+_RESERVED = "label-farthing."
+"""Labels that mean something to the ledger, and are not a client's to set."""
 
 
 def read_call(
@@ -259,7 +261,7 @@ def _apply(call: Call, own: list[tuple[str, bytes]]) -> None:
             finer[name] = value
         elif name in _LISTS:
             _LISTS[name](call, frozenset(word.strip() for word in value.split(",") if word.strip()))
-        elif name.startswith("label-"):
+        elif name.startswith("label-") and not name.startswith(_RESERVED):
             labels[name.removeprefix("label-")] = value
         elif name not in _IGNORED:
             raise InputError(

@@ -2,6 +2,7 @@ import type { Overview, Totals } from "../../api/types";
 import { Change, Money } from "../../components/Money";
 import { plural, share } from "../../format";
 import { approx, compare, decimalsFor, isZero, money } from "../../money";
+import { pricedCost } from "../../priced";
 import { monthName } from "../../time";
 import type { ReactNode } from "react";
 
@@ -23,7 +24,7 @@ function SpendFigure({ overview }: Props) {
   const { total, previous, currency } = overview;
   return (
     <Figure label="Spend in this window" note={<Change now={total.cost} before={previous?.cost ?? null} words="vs the window before" />}>
-      <Money amount={total.cost} decimals={decimalsFor([total.cost])} currency={currency} />
+      <Money amount={pricedCost(total)} decimals={decimalsFor([total.cost])} currency={currency} />
     </Figure>
   );
 }

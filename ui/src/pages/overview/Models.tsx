@@ -7,6 +7,7 @@ import { Money } from "../../components/Money";
 import { CsvLink, Table } from "../../components/Table";
 import { count, share } from "../../format";
 import { decimalsFor } from "../../money";
+import { pricedCost } from "../../priced";
 import { named, useLinkTo, useQuestion, useView } from "../../view";
 
 const column = createColumnHelper<Group>();
@@ -20,13 +21,13 @@ function columnsOf(models: readonly Group[], currency: string) {
       header: "Model",
       cell: (cell) => <span className={cell.row.original.kind === "unallocated" ? "soft" : undefined}>{cell.getValue()}</span>,
     }),
-    column.accessor((model) => model.total.cost, {
+    column.accessor((model) => pricedCost(model.total), {
       id: "cost",
       header: "Cost",
-      cell: (cell) => (cell.row.original.total.priced_requests === 0 && cell.row.original.total.charges === 0 ? <Money amount={null} /> : <Money amount={cell.getValue()} decimals={costs} currency={currency} />),
+      cell: (cell) => <Money amount={cell.getValue()} decimals={costs} currency={currency} />,
       meta: { number: true },
     }),
-    column.accessor((model) => model.cost_per_total, { id: "share", header: "Share", cell: (cell) => share(cell.getValue()), meta: { number: true, from: "small" } }),
+    column.accessor((model) => model.cost_per_total, { id: "share", header: "Share", cell: (cell) => share(pricedCost(cell.row.original.total) === null ? null : cell.getValue()), meta: { number: true, from: "small" } }),
     column.accessor((model) => model.total.requests, { id: "requests", header: "Requests", cell: (cell) => count(cell.getValue()), meta: { number: true } }),
     column.accessor((model) => model.total.unit_cost, {
       id: "unit",

@@ -10,6 +10,7 @@ import { Change, Money } from "../../components/Money";
 import { CsvLink, Table } from "../../components/Table";
 import { count, plural, share } from "../../format";
 import { decimalsFor, money } from "../../money";
+import { pricedCost } from "../../priced";
 import { seriesToken, useTheme } from "../../theme";
 import { windowText } from "../../time";
 import { toggled } from "../../url";
@@ -40,16 +41,16 @@ function columnsOf(overview: Overview, by: string, pick: (group: Group) => void)
       cell: ({ row: { original: group, index } }) => <Name group={group} index={index} pick={pick} />,
       meta: { total: "Total" },
     }),
-    column.accessor((group) => group.total.cost, {
+    column.accessor((group) => pricedCost(group.total), {
       id: "cost",
       header: "Cost",
       cell: (cell) => amount(cell.getValue(), costs),
-      meta: { number: true, total: amount(total.cost, costs) },
+      meta: { number: true, total: amount(pricedCost(total), costs) },
     }),
     column.accessor((group) => group.cost_per_total, {
       id: "share",
       header: "Share",
-      cell: (cell) => <Share fraction={cell.getValue()} index={cell.row.index} kind={cell.row.original.kind} />,
+      cell: (cell) => <Share fraction={pricedCost(cell.row.original.total) === null ? null : cell.getValue()} index={cell.row.index} kind={cell.row.original.kind} />,
       meta: { number: true, from: "medium" },
     }),
     column.accessor((group) => group.previous_cost, {
@@ -73,7 +74,7 @@ function columnsOf(overview: Overview, by: string, pick: (group: Group) => void)
     column.accessor((group) => group.total.saved, {
       id: "saved",
       header: "Saved",
-      cell: (cell) => amount(cell.getValue(), saved),
+      cell: (cell) => (pricedCost(cell.row.original.total) === null ? <span className="faint">–</span> : amount(cell.getValue(), saved)),
       meta: { number: true, from: "wide", total: amount(total.saved, saved) },
     }),
     column.accessor((group) => group.total.unpriced_requests, {

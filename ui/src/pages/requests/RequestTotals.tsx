@@ -3,6 +3,7 @@ import type { RequestsAnswer } from "../../api/types";
 import { Money } from "../../components/Money";
 import { count, short } from "../../format";
 import { decimalsFor, isZero } from "../../money";
+import { pricedCost } from "../../priced";
 
 /** Totals over all that match, not only over what has been loaded. */
 export function RequestTotals({ answer, children }: { answer: RequestsAnswer; children: ReactNode }) {
@@ -14,7 +15,7 @@ export function RequestTotals({ answer, children }: { answer: RequestsAnswer; ch
         <div>
           <dt>Cost of all {count(matching)}</dt>
           <dd>
-            <Money amount={total.cost} decimals={Math.max(2, decimalsFor([total.cost]))} />
+            <Money amount={pricedCost(total)} decimals={Math.max(2, decimalsFor([total.cost]))} />
           </dd>
         </div>
         <div>

@@ -1,0 +1,60 @@
+"""Headers and paths of the gateway."""
+
+from collections.abc import Iterator
+
+from docs.writers.markdown import code, table
+from farthing.core.facts import Operation
+from farthing.gateway.wire.paths import models_of, operation_of
+from farthing.gateway.wire.read import _IGNORED, _LISTS, _SCOPE
+
+REQUEST = {
+    **{f"x-farthing-{name}": f"Who pays: the {name}, where the key leaves it open." for name in _SCOPE},
+    "x-farthing-org": "Who pays: the organization, where the key leaves it open.",
+    "x-farthing-tags": "Words that an account must carry to serve this, separated by commas, such as `eu,hipaa`. They "
+    "only narrow what the alias allows.",
+    "x-farthing-regions": "Regions that may serve this, separated by commas. They only narrow.",
+    "x-farthing-label-NAME": "Kept with the request; `farthing spend --by tag:NAME` groups by it.",
+    "x-farthing-key": "Reserved. It is accepted and has no meaning yet.",
+    "x-farthing-request-id": "Reserved. It is accepted and has no meaning yet; ids are made by the gateway.",
+}
+RESPONSE = {
+    "x-farthing-request-id": "The request in the ledger: `farthing requests show ID`. Every answer has it, refusals too.",
+    "x-request-id": "The same, where OpenAI's SDKs look for it.",
+    "request-id": "The same, where Anthropic's SDKs look for it.",
+    "x-farthing-offer": "What served it.",
+    "x-farthing-cost": "What it cost in USD, or `unpriced`. Not on streams, whose cost is known only at their end.",
+    "x-farthing-unpriced": "Why there is no cost.",
+    "retry-after, retry-after-ms, x-should-retry": "As the provider sent them.",
+}
+_TAILS = ("chat/completions", "completions", "embeddings", "responses", "messages", "messages/count_tokens", "models")
+
+
+def page() -> str:
+    """What the gateway reads and writes beside bodies."""
+    return (
+        "# Paths and headers of the gateway\n\n## Paths\n\n"
+        + table(("path", "operation", "dialect"), _paths())
+        + "\nEach path also exists below `/openai` and `/anthropic`, which say the dialect outright. `/v1/models` answers "
+        "in Anthropic's shape when `anthropic-version` was sent. `/healthz`, `/readyz` and `/metrics` are told in "
+        "[metrics](metrics.md).\n\nA Farthing key travels as `Authorization: Bearer KEY` or as `x-api-key: KEY`.\n\n"
+        "## Request headers\n\nAll are optional. An unknown `x-farthing-` header is refused, so that a typo does not become "
+        "unallocated cost. None of them is sent to a provider.\n\n"
+        + table(("header", "meaning"), ((code(n), m) for n, m in REQUEST.items()))
+        + "\n## Response headers\n\n"
+        + table(("header", "meaning"), ((code(n), m) for n, m in RESPONSE.items()))
+    )
+
+
+def known() -> set[str]:
+    """The request headers that the gateway's reader knows."""
+    return {f"x-farthing-{name}" for name in (*_SCOPE, *_LISTS, *_IGNORED)}
+
+
+def _paths() -> Iterator[tuple[str, str, str]]:
+    for tail in _TAILS:
+        path = f"/v1/{tail}"
+        operation = operation_of(path)
+        if operation is not None:
+            yield code(f"POST {path}"), code(Operation(operation[0]).value), operation[1]
+        elif models_of(path, {}) is not None:
+            yield code(f"GET {path}"), "list of names, and `/v1/models/NAME` for one", "both"

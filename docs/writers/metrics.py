@@ -1,0 +1,71 @@
+"""The metrics of a worker, by rendering some."""
+
+import ast
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from docs.writers.markdown import code, table
+from farthing.app import worker
+from farthing.core.facts import Operation, RequestFact, Status
+from farthing.core.nouns import Scope
+from farthing.gateway.metrics import BUCKETS, MAX_SERIES, Metrics
+
+MEANINGS: Mapping[str, str] = {
+    "farthing_attempts_total": "Upstream attempts, and requests that reached no provider.",
+    "farthing_unpriced_total": "Those of them whose cost is not known.",
+    "farthing_cost_usd_total": "What the priced ones cost, in USD. For alerts; what is owed stands in the ledger.",
+    "farthing_tokens_total": "Tokens, in disjoint classes.",
+    "farthing_duration_seconds": "From a request's arrival to its last byte.",
+    "farthing_first_byte_seconds": "From a request's arrival to the first byte of the answer.",
+    "farthing_refused_total": "Requests for models, and unknown paths, that were refused, by HTTP status.",
+    "farthing_in_flight": "Requests under way.",
+    "farthing_snapshot_made_seconds": "When the snapshot in use was made, in Unix time. An old one means that the "
+    "control process is not at work.",
+    "farthing_resident_bytes": "Memory of the worker, where the system tells.",
+}
+
+
+def page() -> str:
+    """Every metric with its kind, labels and meaning."""
+    rows = [(code(n), kind, ", ".join(map(code, labels)), MEANINGS[n]) for n, kind, labels in families()]
+    bounds = ", ".join(f"{bound:g}" for bound in BUCKETS)
+    return (
+        "# Metrics\n\nEach worker answers `GET /metrics` in Prometheus' text format. Workers share a port, so a scrape "
+        "reaches one of them; the label `worker` tells which. Sum over `worker`.\n\n"
+        + table(("metric", "kind", "labels", "meaning"), rows)
+        + f"\nHistograms have the buckets {bounds} seconds. Labels come from the settings and from closed lists, never "
+        f"from clients, and one worker keeps {MAX_SERIES:,} label sets at most; what comes later counts as `other`.\n\n"
+        "`GET /healthz` answers 200 while the process lives. `GET /readyz` answers 503 with the reason while the worker "
+        "takes no requests: it is draining, or its journal has no room.\n"
+    )
+
+
+def families() -> Iterator[tuple[str, str, list[str]]]:
+    """Name, kind and labels of each metric, as a worker that has seen something shows them."""
+    metrics = Metrics("0")
+    metrics.observe(_fact())
+    metrics.refuse(404)
+    text = metrics.render(dict.fromkeys(gauges(), 1.0)).decode()
+    for name, kind in re.findall(r"^# TYPE (\w+) (\w+)$", text, re.MULTILINE):
+        sample = re.search(rf"^{name}(?:_bucket)?{{(.*)}} ", text, re.MULTILINE)
+        labels = re.findall(r'(\w+)="', sample[1]) if sample else []
+        yield name, kind, [label for label in labels if label != "le"]
+
+
+def gauges() -> list[str]:
+    """Names of the values that ``app.worker`` adds, read from its source."""
+    calls = (node for node in ast.walk(ast.parse(inspect.getsource(worker))) if isinstance(node, ast.Call))
+    given = next(k.value for call in calls for k in call.keywords if k.arg == "gauges")
+    keys = next(node.keys for node in ast.walk(given) if isinstance(node, ast.Dict))
+    return [key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str)]
+
+
+def _fact() -> RequestFact:
+    return RequestFact(
+        request_id="r", attempt=1, at=datetime(2026, 1, 1, tzinfo=UTC), operation=Operation.CHAT, dialect="openai",
+        scope=Scope(), requested_model="m", status=Status.OK, worker="0", input_tokens=1, cost=Decimal(1),
+        total_ms=1.0, ttft_ms=1.0,
+    )  # fmt: skip

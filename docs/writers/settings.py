@@ -1,0 +1,148 @@
+"""The settings, from the Structs that read them and what their docstrings say of each field."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args, get_origin
+
+import msgspec
+
+from docs.writers.markdown import code, prose, sentences, summary, table
+from farthing.config import DETECTED, SettingsFile
+from farthing.core.nouns import Objective
+from farthing.gateway.settings import GatewaySettings, ModelSettings, ProviderSettings, TargetSettings
+from farthing.ledger.settings import LedgerSettings
+from farthing.state.settings import StateSettings
+from farthing.web.settings import WebSettings
+
+SECTIONS: Mapping[str, type[msgspec.Struct]] = {
+    "": SettingsFile,
+    "gateway": GatewaySettings,
+    "providers.NAME": ProviderSettings,
+    "models.ALIAS": ModelSettings,
+    "models.ALIAS.targets": TargetSettings,
+    "models.ALIAS.objective": Objective,
+    "state": StateSettings,
+    "ledger": LedgerSettings,
+    "web": WebSettings,
+}
+
+MEANINGS: Mapping[str, str] = {
+    "gateway.host": "Address the workers listen on. Other than loopback, keys are required.",
+    "gateway.port": "Port of the gateway; 0 picks a free one.",
+    "gateway.workers": "Processes that serve requests, each with a listening socket of its own.",
+    "gateway.connect_timeout": "Seconds to wait for a connection to a provider.",
+    "gateway.first_byte_timeout": "Seconds to wait for the first byte of a provider's answer.",
+    "gateway.read_timeout": "Seconds to wait between two reads of a provider's answer.",
+    "gateway.connections_per_host": "Connections that one worker keeps to one provider at most.",
+    "gateway.journal_segment_bytes": "Size of a file of the journal; a full one is followed by the next.",
+    "gateway.otel_endpoint": "OTLP/HTTP address for spans with GenAI attributes; empty: none. "
+    "Needs `pip install farthing[otel]`.",
+    "providers.NAME.base_url": "Address below which the dialect's paths begin. Accounts and servers of your own need it.",
+    "providers.NAME.dialect": "Wire language, where it is not the vendor's.",
+    "providers.NAME.headers": "Further headers for every request to it.",
+    "providers.NAME.models": "Models it serves, where it has no list of its own.",
+    "providers.NAME.on_disconnect": "When a client leaves: `cancel` the answer, or `drain` it to learn what it cost.",
+    "providers.NAME.enabled": "Whether requests may go there.",
+    "models.ALIAS.targets": "Where it may go.",
+    "models.ALIAS.targets.provider": "Name of a configured provider.",
+    "models.ALIAS.targets.terms": "Tier to ask for, which has its own price.",
+    "models.ALIAS.objective.p50_ms": "Median time to the whole answer, in milliseconds; 0: no promise.",
+    "models.ALIAS.objective.p95_ms": "95th percentile of the same.",
+    "models.ALIAS.objective.p99_ms": "99th percentile of the same.",
+    "models.ALIAS.objective.ttft_p95_ms": "95th percentile of the time to the first token.",
+    "web.port": "Port of the API and the dashboard; 0 picks a free one.",
+    "state.url": "SQLAlchemy address of the state store: `sqlite:///PATH` or `postgresql+psycopg://…`, or `env:NAME` or "
+    "`file:PATH` when it holds a password. Empty: `state.db` in the data folder.",
+    "ledger.url": "A folder or an object-store address (`s3://…`, `gs://…`, `az://…`). Empty: `ledger/` in the data folder.",
+}
+"""What fields mean whose class says no sentence of their own about them."""
+
+_OVERRIDABLE = ("gateway", "state", "ledger", "web")
+_PLAIN = {"home": "FARTHING_HOME", "detect_providers": "FARTHING_DETECT_PROVIDERS"}
+
+
+def page() -> str:
+    """Every section and field."""
+    detected = ", ".join(code(name) for name in DETECTED)
+    return (
+        "# Settings\n\n"
+        "Settings come from `farthing.toml` in the working directory, or the file that `FARTHING_CONFIG` or `--config` "
+        "names. Variables of the environment win over the file. Everything has a default that works.\n\n"
+        "`farthing config check` lists every problem with its file, line, field, value and remedy; "
+        "`farthing config show` prints what is in force. Unknown fields are refused.\n\n"
+        "A secret never stands in the file: write `env:NAME` or `file:PATH`. When no `[providers]` are configured, "
+        f"these variables are looked for: {detected}.\n\n"
+    ) + "\n".join(_section(name, struct) for name, struct in SECTIONS.items())
+
+
+def fields() -> Iterator[tuple[str, msgspec.inspect.Field, Any]]:
+    """Every setting: dotted name, field, type. Tables that are sections of their own are left out."""
+    for section, struct in SECTIONS.items():
+        hints = {f.name: f.type for f in msgspec.structs.fields(struct)}
+        for field in msgspec.structs.fields(struct):
+            name = f"{section}.{field.name}".lstrip(".")
+            if not any(other == name or other.startswith(f"{name}.") for other in SECTIONS) or name in MEANINGS:
+                yield name, field, hints[field.name]
+
+
+def meaning(name: str) -> str:
+    """What a setting means: the sentence of its class about it, or ours. Raises ``KeyError`` when nobody says."""
+    if name in MEANINGS:
+        return MEANINGS[name]
+    section, _, field = name.rpartition(".")
+    return prose(" ".join(_said(SECTIONS[section], field)))
+
+
+def _said(struct: type[msgspec.Struct], field: str) -> list[str]:
+    found = [s for s in sentences(struct) if f"``{field}``" in s.split(":")[0]]
+    if not found:
+        raise KeyError(f"{struct.__name__} does not say what {field} means; add a sentence to its docstring")
+    return [s.rstrip(";") + "." * (s[-1] == ";") for s in found[:1]]
+
+
+def _section(section: str, struct: type[msgspec.Struct]) -> str:
+    rows = [
+        (code(field.name), _type(type_), _default(field), _variable(section, field.name), meaning(name))
+        for name, field, type_ in fields()
+        if name.rpartition(".")[0] == section
+    ]
+    title = {"models.ALIAS.targets": "[[models.ALIAS.targets]]"}.get(section, f"[{section}]") if section else "Top level"
+    head = ("field", "type", "default", "variable", "meaning")
+    return f"## `{title}`\n\n{summary(struct)}\n\n{table(head, rows)}"
+
+
+def _type(hint: Any) -> str:
+    inner = [a for a in get_args(hint) if a is not ...]
+    origin = get_origin(hint)
+    if origin in (tuple, frozenset):
+        return f"list of {_type(inner[0])}"
+    if origin is dict:
+        return "table of text"
+    if inner:
+        return ", ".join(code(repr(value).replace("'", '"')) for value in inner)
+    named = {str: "text", int: "integer", float: "number", bool: "boolean", TargetSettings: "table"}
+    return named.get(hint, hint.__name__.lower())
+
+
+def _default(field: msgspec.structs.FieldInfo) -> str:
+    if field.required:
+        return "required"
+    default = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
+    return code({True: "true", False: "false"}[default] if isinstance(default, bool) else _toml(default))
+
+
+def _toml(value: Any) -> str:
+    match value:
+        case frozenset() | tuple():
+            return "[]"
+        case dict():
+            return "{}"
+        case int() | float():
+            return str(value)
+        case _:
+            return f'"{value}"'
+
+
+def _variable(section: str, field: str) -> str:
+    if not section:
+        return code(_PLAIN.get(field, ""))
+    return code(f"FARTHING_{section}_{field}".upper()) if section in _OVERRIDABLE else ""
