@@ -1,6 +1,5 @@
 """The control API, from its own OpenAPI document."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -36,8 +35,9 @@ def _endpoint(method: str, path: str, body: dict[str, Any], schemas: dict[str, A
     sent = body.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
     if sent:
         text += f"Takes {_type(sent)}.\n\n"
-    answers = "; ".join(f"{status} {_content(answer)}".strip() for status, answer in body["responses"].items())
-    return f"{text}Answers: {answers}.\n"
+    good = [f"{s} {_content(a)}".strip() for s, a in body["responses"].items() if s < "400"]
+    refusals = [s for s in body["responses"] if s >= "400"]
+    return f"{text}Answers {'; '.join(good)}. Refuses with {', '.join(refusals)}.\n"
 
 
 def _parameter(parameter: dict[str, Any]) -> tuple[str, str, str, str]:
@@ -72,8 +72,4 @@ def _type(schema: dict[str, Any]) -> str:
         return f"list of {_type(schema.get('items', {}))}"
     if kind == "object" and isinstance(schema.get("additionalProperties"), dict):
         return f"map to {_type(schema['additionalProperties'])}"
-    return " or ".join(_plain(kind)) if isinstance(kind, list) else schema.get("format") or kind
-
-
-def _plain(kinds: list[str]) -> Iterator[str]:
-    yield from kinds
+    return " or ".join(kind) if isinstance(kind, list) else schema.get("format") or kind

@@ -20,10 +20,10 @@ MEANINGS: Mapping[str, str] = {
     "farthing_tokens_total": "Tokens, in disjoint classes.",
     "farthing_duration_seconds": "From a request's arrival to its last byte.",
     "farthing_first_byte_seconds": "From a request's arrival to the first byte of the answer.",
-    "farthing_refused_total": "Requests for models, and unknown paths, that were refused, by HTTP status.",
+    "farthing_refused_total": "Refused requests for lists of models and for unknown paths, by HTTP status.",
     "farthing_in_flight": "Requests under way.",
-    "farthing_snapshot_made_seconds": "When the snapshot in use was made, in Unix time. An old one means that the "
-    "control process is not at work.",
+    "farthing_snapshot_made_seconds": "When the snapshot in use was made, in Unix time. A new one is made when settings, "
+    "keys, providers or prices change.",
     "farthing_resident_bytes": "Memory of the worker, where the system tells.",
 }
 

@@ -1,5 +1,6 @@
 """The settings, from the Structs that read them and what their docstrings say of each field."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args, get_origin
 
@@ -49,7 +50,11 @@ MEANINGS: Mapping[str, str] = {
     "models.ALIAS.objective.p95_ms": "95th percentile of the same.",
     "models.ALIAS.objective.p99_ms": "99th percentile of the same.",
     "models.ALIAS.objective.ttft_p95_ms": "95th percentile of the time to the first token.",
+    "web.host": "Address of the API and the dashboard. Other than loopback, other machines reach the login.",
     "web.port": "Port of the API and the dashboard; 0 picks a free one.",
+    "web.zone": "The one reporting time zone (IANA name): days begin in it.",
+    "web.basis": "The one cost basis that pages begin with: `effective`, `billed`, `list` or `contracted`.",
+    "web.secure_cookie": "Send the login's cookie over TLS only. Switch it on behind TLS.",
     "state.url": "SQLAlchemy address of the state store: `sqlite:///PATH` or `postgresql+psycopg://…`, or `env:NAME` or "
     "`file:PATH` when it holds a password. Empty: `state.db` in the data folder.",
     "ledger.url": "A folder or an object-store address (`s3://…`, `gs://…`, `az://…`). Empty: `ledger/` in the data folder.",
@@ -74,14 +79,13 @@ def page() -> str:
     ) + "\n".join(_section(name, struct) for name, struct in SECTIONS.items())
 
 
-def fields() -> Iterator[tuple[str, msgspec.inspect.Field, Any]]:
-    """Every setting: dotted name, field, type. Tables that are sections of their own are left out."""
+def fields() -> Iterator[tuple[str, msgspec.structs.FieldInfo]]:
+    """Every setting: dotted name and field. Tables that are sections of their own are left out."""
     for section, struct in SECTIONS.items():
-        hints = {f.name: f.type for f in msgspec.structs.fields(struct)}
         for field in msgspec.structs.fields(struct):
             name = f"{section}.{field.name}".lstrip(".")
             if not any(other == name or other.startswith(f"{name}.") for other in SECTIONS) or name in MEANINGS:
-                yield name, field, hints[field.name]
+                yield name, field
 
 
 def meaning(name: str) -> str:
@@ -89,25 +93,26 @@ def meaning(name: str) -> str:
     if name in MEANINGS:
         return MEANINGS[name]
     section, _, field = name.rpartition(".")
-    return prose(" ".join(_said(SECTIONS[section], field)))
-
-
-def _said(struct: type[msgspec.Struct], field: str) -> list[str]:
-    found = [s for s in sentences(struct) if f"``{field}``" in s.split(":")[0]]
-    if not found:
-        raise KeyError(f"{struct.__name__} does not say what {field} means; add a sentence to its docstring")
-    return [s.rstrip(";") + "." * (s[-1] == ";") for s in found[:1]]
+    found = next((s for s in sentences(SECTIONS[section]) if f"``{field}``" in s.split(":")[0]), None)
+    if found is None:
+        raise KeyError(f"{SECTIONS[section].__name__} does not say what {field} means")
+    said = re.sub(rf"^``{field}``(:| is| are|) (?!and)", "", found.removesuffix(";").removesuffix("."))
+    return f"{prose(said[0].upper() + said[1:])}."
 
 
 def _section(section: str, struct: type[msgspec.Struct]) -> str:
     rows = [
-        (code(field.name), _type(type_), _default(field), _variable(section, field.name), meaning(name))
-        for name, field, type_ in fields()
+        (code(field.name), _type(field.type), _default(field), _variable(section, field.name), meaning(name))
+        for name, field in fields()
         if name.rpartition(".")[0] == section
     ]
-    title = {"models.ALIAS.targets": "[[models.ALIAS.targets]]"}.get(section, f"[{section}]") if section else "Top level"
+    title = (
+        {"models.ALIAS.targets": "`[[models.ALIAS.targets]]`"}.get(section, f"`[{section}]`")
+        if section
+        else "Top level"
+    )
     head = ("field", "type", "default", "variable", "meaning")
-    return f"## `{title}`\n\n{summary(struct)}\n\n{table(head, rows)}"
+    return f"## {title}\n\n{summary(struct)}\n\n{table(head, rows)}"
 
 
 def _type(hint: Any) -> str:

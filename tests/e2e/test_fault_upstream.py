@@ -1,7 +1,6 @@
 """Providers in every state of disorder, before the running product: what the client is told, what the ledger keeps."""
 
 import asyncio
-import contextlib
 import itertools
 import json
 import time
@@ -9,13 +8,11 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from tests.support.faulty import ABSURD, COST, PATH, Faulty, ask
+from tests.support.faulty import ABSURD, COST, PATH, Faulty, ask, facts_in
 from tests.support.gateway import Response, connection, request, send
 from tests.support.product import Product
 
 from farthing.core.facts import ErrorKind, RequestFact, Source, Status
-from farthing.core.time import Window
-from farthing.ledger.questions import RequestsQuestion
 
 DIALECTS = ("openai", "anthropic")
 TIMES = {"FARTHING_GATEWAY_FIRST_BYTE_TIMEOUT": "1", "FARTHING_GATEWAY_READ_TIMEOUT": "1"}
@@ -86,17 +83,13 @@ async def asked(
 
 def in_ledger(product: Product, marks: set[str], seconds: float = 30) -> dict[str, list[RequestFact]]:
     """The facts of each mark, once all of them have some."""
-    facts: dict[str, list[RequestFact]] = {mark: [] for mark in marks}
     until = time.monotonic() + seconds
-    seen = set[str]()
-    with contextlib.closing(product.ledger()) as ledger:
-        while not all(facts.values()) and time.monotonic() < until:
-            for row in ledger.requests(RequestsQuestion(window=Window(), limit=1000)).rows:
-                if row.request_id not in seen:
-                    seen.add(row.request_id)
-                    for fact in ledger.request(row.request_id):
-                        facts.setdefault(fact.tags.get("mark", ""), []).append(fact)
-            time.sleep(0.1)
+    facts: dict[str, list[RequestFact]] = {}
+    while not marks <= facts.keys() and time.monotonic() < until:
+        time.sleep(0.1)
+        facts = {}
+        for fact in facts_in(product.home):
+            facts.setdefault(fact.tags.get("mark", ""), []).append(fact)
     assert all(facts.values()), (
         f"{[m for m, f in facts.items() if not f]} are missing:\n{product.log.read_text()[-3000:]}"
     )
@@ -162,8 +155,9 @@ def test_each_fault_is_told_clearly_and_kept_once(lab, fault, dialect, stream):
         assert error_of(dialect, got)
         assert fact.error
         assert (fact.cost is None) == bool(fact.unpriced), "no price without a reason"
-        if fact.cost is not None and fact.cost != 0:
-            assert fact.cost_source is Source.ESTIMATED
+        if fact.cost:
+            assert fact.cost_source == {Source.PROVIDER: Source.CATALOG}.get(fact.usage_source, fact.usage_source)
+            assert fact.input_tokens + fact.output_tokens > 0
 
 
 def test_the_sum_of_all_is_what_their_facts_say(lab):
@@ -198,10 +192,13 @@ def broken_counts(lab):
 def test_counts_that_make_no_sense_are_no_money_and_do_no_harm(lab, broken_counts, name, dialect, stream):
     cases, responses, facts = broken_counts
     mark = cases[name, dialect, stream]
-    assert responses[mark].status == 200, responses[mark].body
-    assert b"Hel" in responses[mark].body
     (fact,) = facts[mark]
-    assert fact.status is Status.OK
+    if (name, dialect, stream) == ("a_list", "anthropic", False):
+        assert (responses[mark].status, fact.error_kind) == (502, ErrorKind.BAD_BODY)
+    else:
+        assert responses[mark].status == 200, responses[mark].body
+        assert b"Hel" in responses[mark].body
+        assert fact.status is Status.OK
     assert (fact.cost is None) == bool(fact.unpriced)
     assert fact.cost is None or fact.cost >= 0
     assert fact.input_tokens >= 0

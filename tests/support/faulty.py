@@ -13,6 +13,12 @@ import struct
 import threading
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from pathlib import Path
+
+from deltalake import DeltaTable
+
+from farthing.core.facts import RequestFact
+from farthing.ledger.schema import decode_requests
 
 COST = {"openai": Decimal("0.00045"), "anthropic": Decimal("0.0035")}
 """1,000 input and 500 output tokens of gpt-4o-mini (0.15 and 0.60 USD per million) and claude-haiku-4-5 (1 and 5)."""
@@ -47,7 +53,8 @@ def events(dialect: str, usage: object = None) -> list[bytes]:
     """The same as the events of a stream."""
     if dialect == "anthropic":
         counts = {"input_tokens": 1000, "output_tokens": 500} if usage is None else usage
-        start = {**json.loads(whole(dialect)), "content": [], "stop_reason": None, "usage": counts}
+        begun = {**counts, "output_tokens": 1} if usage is None else usage
+        start = {**json.loads(whole(dialect)), "content": [], "stop_reason": None, "usage": begun}
         shapes = [
             {"type": "message_start", "message": start},
             {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
@@ -65,6 +72,12 @@ def events(dialect: str, usage: object = None) -> list[bytes]:
     ]
     shapes = [*({**head, "choices": [choice]} for choice in choices), {**head, "choices": [], "usage": counts}]
     return [*(b"data: " + json.dumps(shape).encode() + b"\n\n" for shape in shapes), b"data: [DONE]\n\n"]
+
+
+def facts_in(home: Path) -> list[RequestFact]:
+    """Every fact of a ledger, read from its files without asking its questions."""
+    table = DeltaTable(str(home / "ledger" / "requests"))
+    return decode_requests(table.to_pyarrow_table().to_pylist())
 
 
 class Wire:
@@ -268,8 +281,12 @@ async def _ok(wire: Wire) -> None:
     await wire.good()
 
 
+async def _quick(wire: Wire) -> None:
+    await wire.good(pause=0.005)
+
+
 async def _slow(wire: Wire) -> None:
-    await wire.good(pause=0.05)
+    await wire.good(pause=0.1 if wire.stream else 0.5)
 
 
 FAULTS: dict[str, Callable[[Wire], Awaitable[None]]] = {
@@ -292,7 +309,6 @@ ABSURD: dict[str, object] = {
     },
     "huge_cost": {"prompt_tokens": 1, "completion_tokens": 1, "cost": 1e30, "input_tokens": 1, "output_tokens": 1},
     "nothing": {},
-    "null": "null",
 }  # fmt: skip
 """Usage objects that no answer should have."""
 

@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -45,6 +45,7 @@ VENDORS = {
 
 Say = Callable[[str], None]
 HISTORY_DAYS = 14
+HISTORY_A_DAY = 3000
 BILL_DAYS = 30
 _PATIENCE = 60
 
@@ -162,7 +163,7 @@ def _past_and_bill(local: Local, plan: Plan, now: datetime, say: Say) -> Report 
     say(f"writing {HISTORY_DAYS} days of simulated past and importing a {BILL_DAYS}-day bill …")
     ledger, catalog = local.ledger(), local.catalog()
     dice = random.Random(plan.seed)  # noqa: S311 - a simulation
-    facts = list(past(_offers(catalog), until=now, days=HISTORY_DAYS, per_day=600, dice=dice))
+    facts = list(past(_offers(catalog), until=now, days=HISTORY_DAYS, per_day=HISTORY_A_DAY, dice=dice))
     ledger.append_requests(facts, source="demo-history", version=1)
     bill = plan.home / "sample-bill.csv"
     write(bill, _machines(catalog), until=now, days=BILL_DAYS, dice=dice)
@@ -186,10 +187,9 @@ def _offers(catalog: Catalog) -> dict[tuple[str, str], tuple[Offer, ...]]:
 def _machines(catalog: Catalog) -> list[Machine]:
     """GPU machines of two clouds that the catalogue has a price for."""
     wanted = (
-        ("aws", "p5.48xlarge", Terms.ON_DEMAND, "trainer-1", "research", 6),
-        ("aws", "g5.12xlarge", Terms.ON_DEMAND, "embedder", "search", 22),
-        ("azure", "Standard_NC24ads_A100_v4", Terms.ON_DEMAND, "reranker", "search", 20),
-        ("aws", "g6.xlarge", Terms.ON_DEMAND, "sandbox", "", 12),
+        ("azure", "Standard_NC24ads_A100_v4", Terms.ON_DEMAND, "trainer", "research", 4),
+        ("aws", "g5.xlarge", Terms.ON_DEMAND, "reranker", "search", 9),
+        ("aws", "g6.xlarge", Terms.ON_DEMAND, "sandbox", "", 6),
     )
     machines: list[Machine] = []
     for provider, product, terms, name, team, hours in wanted:
@@ -247,9 +247,8 @@ def _say_where(plan: Plan, say: Say) -> None:
 def _traffic(plan: Plan, keys: dict[str, str]) -> tuple[Sent, float]:
     traffic = Traffic(f"http://127.0.0.1:{plan.port}", keys, dice=random.Random(plan.seed))  # noqa: S311
     begun = time.monotonic()
-    with suppress(KeyboardInterrupt):
-        asyncio.run(traffic.run(seconds=plan.seconds or timedelta(days=365).total_seconds(), rate=plan.rate))
-    return traffic.so_far(), round(time.monotonic() - begun, 1)
+    sent = asyncio.run(traffic.run(seconds=plan.seconds or timedelta(days=365).total_seconds(), rate=plan.rate))
+    return sent, round(time.monotonic() - begun, 1)
 
 
 def _summary(ledger: Ledger, live: Window, *, plan: Plan, sent: Sent, seconds: float, report: Report | None) -> Summary:

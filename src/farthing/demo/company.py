@@ -31,7 +31,7 @@ FEATURES = (
     Feature(team="support", name="summarize-thread", operation="chat", model="small", share=0.14,
             system=400, question=1400, limit=220),
     Feature(team="code", name="review", operation="messages", model="claude-sonnet-4-5", share=0.08,
-            system=2400, question=2600, limit=900, streams=1.0),
+            system=2400, question=5200, limit=900, streams=1.0),
     Feature(team="code", name="complete", operation="chat", model="gpt-4.1-mini", share=0.12,
             system=1200, question=600, limit=160, streams=1.0),
     Feature(team="search", name="embed-documents", operation="embeddings", model="text-embedding-3-small", share=0.14,

@@ -169,9 +169,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--pace", type=float, default=1.0, help="1 is realistic latency, 0 is none")
     parser.add_argument("--calm", action="store_true", help="no latency and no errors")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument(
-        "--leash", action="store_true", help="end when standard input closes"
-    )
+    parser.add_argument("--leash", action="store_true", help="end when standard input closes")
     chosen = parser.parse_args(arguments)
     weather = CALM if chosen.calm else Weather(pace=chosen.pace)
     simulator = Simulator(weather, dice=random.Random(chosen.seed), clock=time.time)  # noqa: S311, TID251 - a process edge

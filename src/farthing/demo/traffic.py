@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import signal
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -23,7 +24,7 @@ _PATHS = {
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
-    """What the clients saw: requests begun, answered in full, refused or broken, by status."""
+    """What the clients saw: requests that ended, those answered with 200, and all by status or kind of failure."""
 
     requests: int
     answered: int
@@ -43,21 +44,20 @@ class Traffic:
         self._seen: Counter[str] = Counter()
 
     async def run(self, *, seconds: float, rate: float, parallel: int = 32) -> Sent:
-        """Send until the time is over, then wait for the answers that are still under way."""
+        """Send until the time is over or Ctrl-C is pressed, then wait for the answers that are still under way."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
+        enough = asyncio.Event()
+        loop.add_signal_handler(signal.SIGINT, enough.set)
         gate = asyncio.Semaphore(parallel)
         timeout = aiohttp.ClientTimeout(total=120)
         async with aiohttp.ClientSession(timeout=timeout) as session, asyncio.TaskGroup() as group:
-            while loop.time() < until:
+            while loop.time() < until and not enough.is_set():
                 await gate.acquire()
                 task = group.create_task(self._one(session))
                 task.add_done_callback(lambda _: gate.release())
                 await asyncio.sleep(self._dice.expovariate(rate))
-        return self.so_far()
-
-    def so_far(self) -> Sent:
-        """The counts until now."""
+        loop.remove_signal_handler(signal.SIGINT)
         return Sent(requests=self._seen.total(), answered=self._seen["200"], by_status=dict(self._seen))
 
     async def _one(self, session: aiohttp.ClientSession) -> None:

@@ -37,6 +37,7 @@ from farthing.gateway.wire.errors import error_body
 from farthing.gateway.wire.read import read_call
 
 MAX_ATTEMPTS = 4
+_LENGTH_DIGITS = 20
 
 Observer = Callable[[RequestFact], None]
 
@@ -103,7 +104,7 @@ async def authenticate(exchange: Exchange, parts: Parts) -> None:
 
 async def read(exchange: Exchange, parts: Parts) -> None:
     """What is asked for. From here on it is noticed when the client leaves."""
-    length = exchange.named.get(b"content-length", b"0")
+    length = exchange.named.get(b"content-length", b"0")[:_LENGTH_DIGITS]
     body = await exchange.client.body(parts.max_body_bytes, int(length) if length.isdigit() else 0)
     exchange.call = read_call(
         exchange.operation,
