@@ -14,6 +14,7 @@ from tests.support.product import Product, free_port
 pytestmark = pytest.mark.llm
 
 MODEL = "gemma3-270m"
+GREEDY = {"temperature": 0}
 ASKED = [{"role": "user", "content": "What is the capital of France? Answer in one word."}]
 
 
@@ -53,6 +54,17 @@ def llama(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def spoken(llama):
+    """What the model says when nothing is between us and it; greedy decoding says it every time."""
+    import openai
+
+    with openai.OpenAI(base_url=llama, api_key="none") as client:
+        answer = client.chat.completions.create(model=MODEL, messages=ASKED, max_tokens=12, temperature=0)
+    assert answer.choices[0].message.content
+    return answer.choices[0].message.content
+
+
+@pytest.fixture(scope="module")
 def product(llama, tmp_path_factory):
     settings = f"""
 [providers.local]
@@ -72,75 +84,78 @@ def key(product):
     return product.key("--team", "llm")
 
 
-def check(product, before: int, usage: tuple[int, int]) -> None:
-    """The newest fact says what the SDK saw, and no made-up price."""
-    row = product.requests(at_least=before + 1, team="llm")[0]
-    assert (row.input_tokens + row.cache_read_tokens, row.output_tokens) == usage
-    assert row.status == "ok"
-    assert row.cost is None
-    assert MODEL in row.unpriced
-
-
 @pytest.fixture
-def before(product):
-    return len(product.requests(at_least=0, team="llm"))
+def told(request):
+    """Headers that mark the requests of one test, so that the ledger can be asked for them alone."""
+    return {"x-farthing-feature": request.node.name}
 
 
-def test_openai_chat_answers_and_is_counted(product, key, before):
+def check(product, told: dict[str, str], usage: tuple[int, int]) -> None:
+    """The fact says what the SDK saw, and no made-up price."""
+    rows = product.requests(at_least=1, feature=told["x-farthing-feature"])
+    assert usage in {(r.input_tokens + r.cache_read_tokens, r.output_tokens) for r in rows}
+    assert {r.status for r in rows} == {"ok"}
+    assert {r.cost for r in rows} == {None}
+    assert all(MODEL in r.unpriced for r in rows)
+
+
+def test_openai_chat_answers_and_is_counted(product, key, told, spoken):
     import openai
 
-    with openai.OpenAI(base_url=f"{product.url}/v1", api_key=key) as client:
+    with openai.OpenAI(base_url=f"{product.url}/v1", api_key=key, default_headers=told) as client:
         answer = client.chat.completions.create(model=MODEL, messages=ASKED, max_tokens=12, temperature=0)
-    assert "Paris" in answer.choices[0].message.content
-    check(product, before, (answer.usage.prompt_tokens, answer.usage.completion_tokens))
+    assert answer.choices[0].message.content == spoken
+    check(product, told, (answer.usage.prompt_tokens, answer.usage.completion_tokens))
 
 
-def test_openai_stream_answers_and_is_counted(product, key, before):
+def test_openai_stream_answers_and_is_counted(product, key, told, spoken):
     import openai
 
-    with openai.OpenAI(base_url=f"{product.url}/v1", api_key=key) as client:
+    with openai.OpenAI(base_url=f"{product.url}/v1", api_key=key, default_headers=told) as client:
         chunks = list(
             client.chat.completions.create(model="small", messages=ASKED, max_tokens=12, temperature=0, stream=True)
         )
-    assert "Paris" in "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
-    row = product.requests(at_least=before + 1, team="llm")[0]
+    assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == spoken
+    row = product.requests(at_least=1, feature=told["x-farthing-feature"])[0]
     assert row.stream
     assert row.input_tokens > 0
     assert row.output_tokens > 0
 
 
-def test_openai_completion_and_responses(product, key, before):
+def test_openai_completion_and_responses(product, key, told):
     import openai
 
-    with openai.OpenAI(base_url=f"{product.url}/v1", api_key=key) as client:
+    with openai.OpenAI(base_url=f"{product.url}/v1", api_key=key, default_headers=told) as client:
         text = client.completions.create(model=MODEL, prompt="The capital of France is", max_tokens=6, temperature=0)
         assert text.choices[0].text.strip()
-        check(product, before, (text.usage.prompt_tokens, text.usage.completion_tokens))
-        with client.responses.stream(model=MODEL, input=ASKED[0]["content"], max_output_tokens=12) as stream:
-            deltas = [e.delta for e in stream if e.type == "response.output_text.delta"]
-            final = stream.get_final_response()
-    assert "".join(deltas) == final.output_text
-    assert final.output_text
+        check(product, told, (text.usage.prompt_tokens, text.usage.completion_tokens))
+        events = list(
+            client.responses.create(model=MODEL, input=ASKED[0]["content"], max_output_tokens=12, stream=True)
+        )
+    assert events[-1].type in ("response.completed", "response.incomplete")
+    deltas = [e.delta for e in events if e.type == "response.output_text.delta"]
+    assert "".join(deltas) == events[-1].response.output_text != ""
 
 
-def test_anthropic_messages_on_an_openai_model(product, key, before):
+def test_anthropic_messages_on_an_openai_model(product, key, told, spoken):
     import anthropic
 
-    with anthropic.Anthropic(base_url=product.url, api_key=key) as client:
-        whole = client.messages.create(model=MODEL, messages=ASKED, max_tokens=12, temperature=0)
-        assert "Paris" in whole.content[0].text
-        check(product, before, (whole.usage.input_tokens, whole.usage.output_tokens))
-        with client.messages.stream(model=MODEL, messages=ASKED, max_tokens=12, temperature=0) as stream:
-            assert "Paris" in "".join(stream.text_stream)
+    with anthropic.Anthropic(base_url=product.url, api_key=key, default_headers=told) as client:
+        whole = client.messages.create(model=MODEL, messages=ASKED, max_tokens=12, extra_body=GREEDY)
+        assert whole.content[0].text == spoken
+        check(product, told, (whole.usage.input_tokens, whole.usage.output_tokens))
+        with client.messages.stream(model=MODEL, messages=ASKED, max_tokens=12, extra_body=GREEDY) as stream:
+            assert "".join(stream.text_stream) == spoken
 
 
-def test_langchain_on_a_real_model(product, key, before):
+def test_langchain_on_a_real_model(product, key, told, spoken):
     from langchain_openai import ChatOpenAI
 
-    chat = ChatOpenAI(model=MODEL, base_url=f"{product.url}/v1", api_key=key, max_tokens=12, temperature=0)
+    where = {"base_url": f"{product.url}/v1", "api_key": key, "default_headers": told}
+    chat = ChatOpenAI(model=MODEL, max_tokens=12, temperature=0, **where)
     answer = chat.invoke(ASKED[0]["content"])
-    assert "Paris" in answer.content
-    check(product, before, (answer.usage_metadata["input_tokens"], answer.usage_metadata["output_tokens"]))
+    assert answer.content == spoken
+    check(product, told, (answer.usage_metadata["input_tokens"], answer.usage_metadata["output_tokens"]))
 
 
 def test_the_command_line_shows_the_cost_as_unknown(product, key):

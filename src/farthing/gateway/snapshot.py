@@ -12,7 +12,6 @@ from farthing.catalog.sources import Rule
 from farthing.core.nouns import Offer, Scope
 from farthing.gateway.settings import ModelSettings, ProviderSettings
 
-
 WATCH_SECONDS = 0.5
 """How often a worker looks whether there is a new snapshot."""
 
