@@ -11,6 +11,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -42,26 +43,35 @@ class Subject(msgspec.Struct, kw_only=True):
     headers: dict[str, str]
     pids: Callable[[], Sequence[int]]
     others: Callable[[], Sequence[int]] = list
+    stop: Callable[[], None] = lambda: None
 
 
 class Bench:
-    """All processes of a run, started on demand and stopped together."""
+    """All processes of a run. What a figure needs alone is stopped after it, the rest in the end."""
 
     def __init__(self, stack: ExitStack, *, quick: bool) -> None:
         self.stack = stack
         self.quick = quick
         self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        self.seconds = 2.0 if quick else 5.0
-        self.rounds = 2 if quick else 5
+        self.seconds = 1.0 if quick else 5.0
+        self.rounds = 1 if quick else 5
         self.upstream = self.start_upstream(0)
-        self.ours = self.start_farthing(self.upstream, "one")
-        self.nginx = self.start_peer(_peers.nginx, self.upstream)
+        with ThreadPoolExecutor() as starting:
+            peers = [starting.submit(self.start_peer, p, self.upstream) for p in (_peers.litellm, _peers.portkey)]
+            self.nginx = self.start_peer(_peers.nginx, self.upstream)
+            self.ours = self.start_farthing(self.upstream, "one")
+            self.peers = [peer.result() for peer in peers]
 
     def start_farthing(self, upstream: int, name: str, *, workers: int = 1) -> Subject:
         started = _farthing.start(upstream, self.folder / name, workers=workers)
         self.stack.callback(started.process.stop)
         return Subject(
-            name="Farthing", url=started.url, headers=started.headers, pids=started.workers, others=started.others
+            name="Farthing",
+            url=started.url,
+            headers=started.headers,
+            pids=started.workers,
+            others=started.others,
+            stop=started.process.stop,
         )
 
     def start_upstream(self, delay: float) -> int:
@@ -75,7 +85,8 @@ class Bench:
     def start_peer(self, start: Callable[[int, Path], _peers.Peer], upstream: int) -> Subject:
         peer = start(upstream, self.folder)
         self.stack.callback(peer.process.stop)
-        return Subject(name=peer.name, url=peer.url, headers=dict(peer.headers), pids=peer.process.tree)
+        headers = dict(peer.headers)
+        return Subject(name=peer.name, url=peer.url, headers=headers, pids=peer.process.tree, stop=peer.process.stop)
 
     def load(self, subject: Subject, body: bytes, *, seconds: float = 0, connections: int = CONNECTIONS) -> _wrk.Load:
         load = self.wrk(subject, body, seconds=seconds or self.seconds, connections=connections)
@@ -116,16 +127,17 @@ def measure(*, quick: bool) -> list[Figure]:
             *_streamed(bench),
             *_large(bench),
             *_memory(bench),
-            *_scaling(bench),
             *_latency(bench),
+            *([] if quick else _scaling(bench)),
         ]
 
 
 def _whole(bench: Bench) -> list[Figure]:
     body = body_of(1024)
     fast = bench.cpu([bench.nginx, bench.ours], body)
-    others = [bench.start_peer(start, bench.upstream) for start in (_peers.litellm, _peers.portkey)]
-    slow = bench.cpu([bench.ours, *others], body, rounds=1 if bench.quick else 3)
+    slow = bench.cpu([bench.ours, *bench.peers], body, rounds=1 if bench.quick else 3)
+    for peer in bench.peers:
+        peer.stop()
     ours, nginx = fast["Farthing"], fast["nginx"]
     control = Subject(name="control", url=bench.ours.url, headers=bench.ours.headers, pids=bench.ours.others)
     beside = {"nginx": nginx, "LiteLLM": slow["LiteLLM"], "Portkey": slow["Portkey"]}
@@ -175,8 +187,8 @@ def _large(bench: Bench) -> list[Figure]:
 
 
 def _memory(bench: Bench) -> list[Figure]:
-    """Resident memory before and after the long run; a quick run sends a tenth of the requests."""
-    body, wanted = body_of(1024), 20_000 if bench.quick else 200_000
+    """Resident memory before and after the long run; a quick run sends a twentieth of the requests."""
+    body, wanted = body_of(1024), 10_000 if bench.quick else 200_000
     early, sent = resident_mb(bench.ours.pids()[0]), 0
     while sent < wanted:
         sent += bench.load(bench.ours, body, seconds=5).requests
@@ -217,6 +229,8 @@ def _latency(bench: Bench) -> list[Figure]:
         for subject in subjects:
             taken[subject.name].append(bench.load(subject, body_of(1024), connections=4).p50_ms)
     p50 = {name: statistics.median(values) for name, values in taken.items()}
+    nginx.stop()
+    ours.stop()
     return [
         Figure(
             what="latency added at a 20 ms upstream, p50",
