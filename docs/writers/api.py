@@ -13,21 +13,22 @@ def page() -> str:
     document = msgspec.json.decode(printed())
     schemas = document["components"]["schemas"]
     sections = [
-        _endpoint(method, path, body, schemas)
+        _endpoint(method, path, body)
         for path, methods in sorted(document["paths"].items())
         for method, body in methods.items()
     ]
     return (
         f"# Control API\n\n{document['info']['description']} The document itself is at `/api/schema/openapi.json`.\n\n"
-        "Programs send `Authorization: Bearer TOKEN` with the content of `admin.token` in the data folder; browsers log in "
-        "with it and get a cookie. Refusals are [problems](errors.md#refusals-of-the-control-api). Instants are RFC 3339.\n\n"
+        "Programs send `Authorization: Bearer TOKEN` with the content of `admin.token` in the data folder; browsers "
+        "log in with it and get a cookie. Refusals are [problems](errors.md#refusals-of-the-control-api). Instants are "
+        "RFC 3339.\n\n"
         + "\n".join(sections)
         + "\n## Shapes\n\n"
-        + "\n".join(_shape(name, body) for name, body in sorted(schemas.items()) if body.get("properties"))
+        + "\n".join(_shape(name, body) for name, body in sorted(schemas.items()))
     )
 
 
-def _endpoint(method: str, path: str, body: dict[str, Any], schemas: dict[str, Any]) -> str:
+def _endpoint(method: str, path: str, body: dict[str, Any]) -> str:
     text = f"## {method.upper()} {path}\n\n{(body.get('description') or body.get('summary') or '').strip()}\n\n"
     parameters = body.get("parameters", [])
     if parameters:
@@ -54,6 +55,8 @@ def _content(answer: dict[str, Any]) -> str:
 
 def _shape(name: str, body: dict[str, Any]) -> str:
     said = f"{body['description']}\n\n" if body.get("description") else ""
+    if not body.get("properties"):
+        return f"### {name}\n\n{said}{_type(body)}\n"
     rows = [(code(field), _type(schema)) for field, schema in body["properties"].items()]
     return f"### {name}\n\n{said}{table(('field', 'type'), rows)}"
 
@@ -63,7 +66,7 @@ def _type(schema: dict[str, Any]) -> str:
         name = schema["$ref"].rpartition("/")[2]
         return f"[{name}](#{name.lower()})"
     if "enum" in schema:
-        return ", ".join(code(value) for value in schema["enum"])
+        return ", ".join(code(value or '""') for value in schema["enum"])
     options = schema.get("oneOf") or schema.get("anyOf")
     if options:
         return " or ".join(dict.fromkeys(filter(None, map(_type, options))))

@@ -54,15 +54,17 @@ def page() -> str:
     return (
         "# Errors\n\n"
         "Every error says what happened and what to do next. There is one tree.\n\n"
-        f"```text\n{_drawn()}\n```\n\n" + table(("class", "meaning"), ((code(c.__name__), summary(c)) for c in classes())) + "\n## Refusals of the gateway\n\n"
+        f"```text\n{_drawn()}\n```\n\n"
+        + table(("class", "meaning"), ((code(c.__name__), summary(c)) for c in classes()))
+        + "\n## Refusals of the gateway\n\n"
         "A client gets each error in the shape that its own SDK knows how to raise.\n\n"
-        "OpenAI: `{\"error\": {\"message\", \"type\", \"param\", \"code\"}}`\n\n"
-        "Anthropic: `{\"type\": \"error\", \"error\": {\"type\", \"message\"}, \"request_id\"}`\n\n"
+        'OpenAI: `{"error": {"message", "type", "param", "code"}}`\n\n'
+        'Anthropic: `{"type": "error", "error": {"type", "message"}, "request_id"}`\n\n'
         + table(("status", "OpenAI type", "OpenAI code", "Anthropic type", "when"), _faults())
         + "\nA stream that has begun ends with an event of the same shape: `data: {…}`, for Anthropic below "
         "`event: error`.\n\n## Failures of providers\n\n"
-        "`error_kind` of a request in the ledger, the word in metrics, and the status that the client gets when no other "
-        "target could serve.\n\n" + table(("error_kind", "meaning", "OpenAI", "Anthropic"), _kinds()) + "\n"
+        "`error_kind` of a request in the ledger, the word in metrics, and the status that the client gets when no "
+        "other target could serve.\n\n" + table(("error_kind", "meaning", "OpenAI", "Anthropic"), _kinds()) + "\n"
         "## How a request ended\n\n" + table(("status", "meaning"), _statuses()) + "\n"
         "## Refusals of the control API\n\n"
         "[RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problems, `application/problem+json`, with the members "
@@ -111,15 +113,14 @@ def _statuses() -> Iterator[tuple[str, str]]:
 
 def _problems() -> Iterator[tuple[str, str, str]]:
     samples = (
-        errors.InputError("x", field="f", value="v"),
-        errors.NotFoundError("thing", "x"),
-        errors.DeniedError("x", reason="not_logged_in"),
-        errors.DeniedError("x", reason="other"),
-        errors.ConflictError("x"),
-        errors.UnavailableError("x"),
-        FarthingError("x"),
+        ("InputError", errors.InputError("x", field="f", value="v")),
+        ("NotFoundError", errors.NotFoundError("thing", "x")),
+        ("DeniedError, not logged in", errors.DeniedError("x", reason="not_logged_in")),
+        ("DeniedError", errors.DeniedError("x", reason="other")),
+        ("ConflictError", errors.ConflictError("x")),
+        ("UnavailableError", errors.UnavailableError("x")),
+        ("any other", FarthingError("x")),
     )
-    for error in samples:
+    for name, error in samples:
         problem = problems.explain(error)
-        name = type(error).__name__ + (", not logged in" if problem.status == 401 else "")
         yield name, str(problem.status), code(problem.type)

@@ -18,7 +18,7 @@ REQUEST = {
     "x-farthing-request-id": "Reserved. It is accepted and has no meaning yet; ids are made by the gateway.",
 }
 RESPONSE = {
-    "x-farthing-request-id": "The request in the ledger: `farthing requests show ID`. Every answer has it, refusals too.",
+    "x-farthing-request-id": "The request in the ledger: `farthing requests show ID`. On every answer, refusals too.",
     "x-request-id": "The same, where OpenAI's SDKs look for it.",
     "request-id": "The same, where Anthropic's SDKs look for it.",
     "x-farthing-offer": "What served it.",
@@ -34,11 +34,11 @@ def page() -> str:
     return (
         "# Paths and headers of the gateway\n\n## Paths\n\n"
         + table(("path", "operation", "dialect"), _paths())
-        + "\nEach path also exists below `/openai` and `/anthropic`, which say the dialect outright. `/v1/models` answers "
-        "in Anthropic's shape when `anthropic-version` was sent. `/healthz`, `/readyz` and `/metrics` are told in "
-        "[metrics](metrics.md).\n\nA Farthing key travels as `Authorization: Bearer KEY` or as `x-api-key: KEY`.\n\n"
-        "## Request headers\n\nAll are optional. An unknown `x-farthing-` header is refused, so that a typo does not become "
-        "unallocated cost. None of them is sent to a provider.\n\n"
+        + "\nEach path also exists below `/openai` and `/anthropic`, which say the dialect outright. `/v1/models` "
+        "answers in Anthropic's shape when `anthropic-version` was sent. `/healthz`, `/readyz` and "
+        "`/metrics` are told in [metrics](metrics.md).\n\nA Farthing key travels as `Authorization: Bearer KEY` or as `x-api-key: KEY`.\n\n"
+        "## Request headers\n\nAll are optional. An unknown `x-farthing-` header is refused, so that a typo does not "
+        "become unallocated cost. None of them is sent to a provider.\n\n"
         + table(("header", "meaning"), ((code(n), m) for n, m in REQUEST.items()))
         + "\n## Response headers\n\n"
         + table(("header", "meaning"), ((code(n), m) for n, m in RESPONSE.items()))

@@ -65,10 +65,10 @@ def page() -> str:
     own_rows = [(code(n), t, meaning) for n, t, _, _, span, meaning in focus.reference() if not span]
     tables = ", ".join(code(spec.name) for spec in TABLES)
     return (
-        f"# Ledger\n\nFacts are append-only; a correction is a second fact that reverses the first. They are kept in the "
-        f"Delta tables {tables}, which anything that reads Delta can read.\n\n"
-        "## Dimensions\n\nWhat spend is grouped and filtered by: `farthing spend --by team,model --where provider=openai`. "
-        "An empty value is shown as `unallocated`.\n\n"
+        f"# Ledger\n\nFacts are append-only; a correction is a second fact that reverses the first. They are kept in "
+        f"the Delta tables {tables}, which anything that reads Delta can read.\n\n"
+        "## Dimensions\n\nWhat spend is grouped and filtered by: `farthing spend --by team,model --where "
+        "provider=openai`. An empty value is shown as `unallocated`.\n\n"
         + ", ".join(code(name) for name in questions.DIMENSIONS)
         + ", and `tag:NAME` for a label of a request or a tag of a bill.\n\n"
         "`origin` is `gateway` or `bill`. Cost bases of bills: "

@@ -22,8 +22,8 @@ MEANINGS: Mapping[str, str] = {
     "farthing_first_byte_seconds": "From a request's arrival to the first byte of the answer.",
     "farthing_refused_total": "Refused requests for lists of models and for unknown paths, by HTTP status.",
     "farthing_in_flight": "Requests under way.",
-    "farthing_snapshot_made_seconds": "When the snapshot in use was made, in Unix time. A new one is made when settings, "
-    "keys, providers or prices change.",
+    "farthing_snapshot_made_seconds": "When the snapshot in use was made, in Unix time. A new one is made when "
+    "settings, keys, providers or prices change.",
     "farthing_resident_bytes": "Memory of the worker, where the system tells.",
 }
 
@@ -33,13 +33,14 @@ def page() -> str:
     rows = [(code(n), kind, ", ".join(map(code, labels)), MEANINGS[n]) for n, kind, labels in families()]
     bounds = ", ".join(f"{bound:g}" for bound in BUCKETS)
     return (
-        "# Metrics\n\nEach worker answers `GET /metrics` in Prometheus' text format. Workers share a port, so a scrape "
-        "reaches one of them; the label `worker` tells which. Sum over `worker`.\n\n"
+        "# Metrics\n\nEach worker answers `GET /metrics` in Prometheus' text format. Workers share a port, so a "
+        "scrape reaches one of them; the label `worker` tells which. Sum over `worker`.\n\n"
         + table(("metric", "kind", "labels", "meaning"), rows)
-        + f"\nHistograms have the buckets {bounds} seconds. Labels come from the settings and from closed lists, never "
-        f"from clients, and one worker keeps {MAX_SERIES:,} label sets at most; what comes later counts as `other`.\n\n"
-        "`GET /healthz` answers 200 while the process lives. `GET /readyz` answers 503 with the reason while the worker "
-        "takes no requests: it is draining, or its journal has no room.\n"
+        + f"\nHistograms have the buckets {bounds} seconds. Labels come from the settings and from closed lists, "
+        f"never from clients, and one worker keeps {MAX_SERIES:,} label sets at most; what comes "
+        "later counts as `other`.\n\n"
+        "`GET /healthz` answers 200 while the process lives. `GET /readyz` answers 503 with the reason while the "
+        "worker takes no requests: it is draining, or its journal has no room.\n"
     )
 
 

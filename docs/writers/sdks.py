@@ -3,19 +3,13 @@
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from docs.writers.markdown import code, table
 
-COLUMNS: Mapping[str, str] = {
-    "chat": "chat",
-    "stream": "stream",
-    "tools": "tools",
-    "embeddings": "embeddings",
-    "responses": "responses",
-}
-"""Columns of the table, and the word with which a script reports that it did such a thing."""
+COLUMNS = ("chat", "stream", "tools", "embeddings", "responses")
+"""Columns of the table, which are also the words with which a script reports what it did."""
 
 SDKS: tuple[tuple[str, str, str], ...] = (
     ("openai", "sdk/openai_sdk.py", "Python"),
@@ -35,22 +29,23 @@ _DID = re.compile(r"""(?:"what":\s*|note\(\s*f?|\bfor what in \()\(?"([^"]+)"|\(
 
 def page(root: Path) -> str:
     """The table of SDKs, packages and versions."""
-    versions = {"Python": _locked(root / "uv.lock"), "Node": _locked_node(root / "tests/e2e/node/package-lock.json")}
+    node = root / "tests/e2e/node/package-lock.json"
+    versions = {"Python": _locked(root / "uv.lock"), "Node": _locked_node(node)}
     rows = [
-        (code(package), language, versions[language][package], *(_mark(root, script, word) for word in COLUMNS.values()),
+        (code(package), language, versions[language][package], *(_mark(root, script, word) for word in COLUMNS),
          f"[{Path(script).name}](../../tests/e2e/{script})")
         for package, script, language in SDKS
     ]  # fmt: skip
     return (
         "# SDKs that run unchanged\n\n"
         "Each script uses the SDK as its documentation says and sets only the address and the key. The test "
-        "[test_sdk_conformance.py](../../tests/e2e/test_sdk_conformance.py) runs them against a real gateway over simulated "
-        "providers, and compares the usage that the SDK reports with what the ledger holds, request by request. Versions are "
-        "those of the lock files.\n\n"
+        "[test_sdk_conformance.py](../../tests/e2e/test_sdk_conformance.py) runs them against a real gateway over "
+        "simulated providers, and compares the usage that the SDK reports with what the ledger holds, request by "
+        "request. Versions are those of the lock files.\n\n"
         + table(("package", "language", "version", *COLUMNS, "script"), rows)
         + "\nA dash: the script does not do this, usually because the SDK or the API it speaks has no such thing. "
-        "Scripts also cover cached prompts, tool results, token counts, legacy completions, lists of models, one API's SDK "
-        "on another's models, and refusals.\n"
+        "Scripts also cover cached prompts, tool results, token counts, legacy completions, lists of models, one API's "
+        "SDK on another's models, and refusals.\n"
     )
 
 

@@ -37,7 +37,7 @@ MEANINGS: Mapping[str, str] = {
     "gateway.journal_segment_bytes": "Size of a file of the journal; a full one is followed by the next.",
     "gateway.otel_endpoint": "OTLP/HTTP address for spans with GenAI attributes; empty: none. "
     "Needs `pip install farthing[otel]`.",
-    "providers.NAME.base_url": "Address below which the dialect's paths begin. Accounts and servers of your own need it.",
+    "providers.NAME.base_url": "Address below which the dialect's paths begin. Servers of your own need it.",
     "providers.NAME.dialect": "Wire language, where it is not the vendor's.",
     "providers.NAME.headers": "Further headers for every request to it.",
     "providers.NAME.models": "Models it serves, where it has no list of its own.",
@@ -55,12 +55,14 @@ MEANINGS: Mapping[str, str] = {
     "web.zone": "The one reporting time zone (IANA name): days begin in it.",
     "web.basis": "The one cost basis that pages begin with: `effective`, `billed`, `list` or `contracted`.",
     "web.secure_cookie": "Send the login's cookie over TLS only. Switch it on behind TLS.",
-    "state.url": "SQLAlchemy address of the state store: `sqlite:///PATH` or `postgresql+psycopg://…`, or `env:NAME` or "
-    "`file:PATH` when it holds a password. Empty: `state.db` in the data folder.",
-    "ledger.url": "A folder or an object-store address (`s3://…`, `gs://…`, `az://…`). Empty: `ledger/` in the data folder.",
+    "state.url": "SQLAlchemy address of the state store: `sqlite:///PATH` or `postgresql+psycopg://…`, or `env:NAME` "
+    "or `file:PATH` when it holds a password. Empty: `state.db` in the data folder.",
+    "ledger.url": "A folder or an object-store address (`s3://…`, `gs://…`, `az://…`). Empty: `ledger/` in the data "
+    "folder.",
 }
 """What fields mean whose class says no sentence of their own about them."""
 
+_TITLES = {"": "Top level", "models.ALIAS.targets": "`[[models.ALIAS.targets]]`"}
 _OVERRIDABLE = ("gateway", "state", "ledger", "web")
 _PLAIN = {"home": "FARTHING_HOME", "detect_providers": "FARTHING_DETECT_PROVIDERS"}
 
@@ -106,11 +108,7 @@ def _section(section: str, struct: type[msgspec.Struct]) -> str:
         for name, field in fields()
         if name.rpartition(".")[0] == section
     ]
-    title = (
-        {"models.ALIAS.targets": "`[[models.ALIAS.targets]]`"}.get(section, f"`[{section}]`")
-        if section
-        else "Top level"
-    )
+    title = _TITLES.get(section, f"`[{section}]`")
     head = ("field", "type", "default", "variable", "meaning")
     return f"## {title}\n\n{summary(struct)}\n\n{table(head, rows)}"
 

@@ -17,10 +17,10 @@ def page() -> str:
     return (
         "# Sources\n\nEach of these is one file, found by its folder; other packages add theirs by an entry point. "
         "See [add a plugin](../how-to/add-a-plugin.md).\n\n"
-        + _kind("Price feeds", FEEDS, "`farthing prices refresh NAME` fetches one; `farthing prices compare` lists where "
-                "they disagree.")
+        + _kind("Price feeds", FEEDS, "`farthing prices refresh NAME` fetches one; `farthing prices compare` lists "
+                "where they disagree.")
         + _kind("Importers", importers(), "`farthing ingest FILE` asks each whether it knows the file.")
-        + _kind("Dialects", dialects, "What a provider may speak. Vendors are rows: see [vendors](vendors.md).").rstrip()
+        + _kind("Dialects", dialects, "What a provider may speak. [Vendors](vendors.md) are rows of data.").rstrip()
         + "\n"
     )  # fmt: skip
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from docs.writers.markdown import code, table
-from farthing.gateway.vendors import Vendor, table as vendors
+from farthing.gateway.vendors import Vendor
+from farthing.gateway.vendors import table as vendors
 
 
 def page() -> str:
@@ -13,8 +14,8 @@ def page() -> str:
         "# Vendors\n\nWho can be written as `vendor` of a provider. A vendor that speaks a known dialect is a row of "
         "`gateway/vendors.toml`; settings of the provider win over the row.\n\n"
         + table(head, (_row(name, row) for name, row in sorted(vendors().items())))
-        + "\nWithout an address, `base_url` must be set. Where `prices` is empty nobody publishes a price: requests pass "
-        "and are shown as unpriced, unless the provider reports its own cost or `prices` is set.\n"
+        + "\nWithout an address, `base_url` must be set. Where `prices` is empty nobody publishes a price: requests "
+        "pass and are shown as unpriced, unless the provider reports its own cost or `prices` is set.\n"
     )
 
 

@@ -77,7 +77,9 @@ async def killed_under_load(product: Product, key: str, kills: int, dice: random
         while done.total() < kills:
             await asyncio.sleep(0.2 + dice.random() * 0.8)
             running = await asyncio.to_thread(children, product.process.pid)
-            wanted = dice.choice([["control"], ["worker0"], ["worker1"], ["worker0", "worker1"], ["control", "worker0"]])
+            wanted = dice.choice(
+                [["control"], ["worker0"], ["worker1"], ["worker0", "worker1"], ["control", "worker0"]]
+            )
             for name in sorted(running.keys() & set(wanted))[: kills - done.total()]:
                 os.kill(running[name], signal.SIGKILL)
                 done[name] += 1

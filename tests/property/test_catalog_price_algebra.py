@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 
+import msgspec
 from genai_prices.data import providers
 from genai_prices.types import Usage as TheirUsage
 from hypothesis import HealthCheck, given, settings
@@ -80,6 +81,18 @@ def test_the_total_is_the_sum_of_its_lines(usage, offer):
     quote = price(usage, offer, NOON)
     assert quote.total == total(line.amount for line in quote.lines)
     assert sum(line.quantity for line in quote.lines) == usage[INPUT] + usage[OUTPUT]
+
+
+@given(usages(), offers(), st.integers(min_value=0, max_value=3_000_000))
+def test_the_lines_are_the_leaves_at_their_rates(usage, offer, context):
+    banded = msgspec.structs.replace(
+        offer, prices=(*offer.prices, Price(unit=INPUT, rate=Rate(Decimal(7), per=1_000), above=context))
+    )
+    quote = price(usage, banded, NOON)
+    assert {line.unit: line.quantity for line in quote.lines} == usage.leaves()
+    assert all(line.amount == line.rate.times(line.quantity) for line in quote.lines)
+    plain = {line.rate for line in quote.lines if line.unit == INPUT}
+    assert not plain or (plain == {Rate(Decimal(7), per=1_000)}) == (usage[INPUT] > context or not context)
 
 
 @given(usages(), offers())

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from tests.support.gateway import (
 )
 
 from farthing.core.facts import Status
+from farthing.gateway.client import Body, Client
 from farthing.gateway.settings import GatewaySettings
 from farthing.ledger.store import Ledger
 
@@ -51,7 +52,7 @@ OWN_ERRORS = range(500, 502)
 
 
 class Answer(msgspec.Struct):
-    """What one exchange over ASGI came to."""
+    """What one exchange came to."""
 
     status: int
     headers: dict[bytes, bytes]
@@ -68,6 +69,24 @@ class Answer(msgspec.Struct):
         assert shape["error"]["message"]
         assert shape["error"]["type"]
         return shape["error"]
+
+
+class Line:
+    """A connection without a socket, always ready to take more."""
+
+    full = False
+
+    def __init__(self) -> None:
+        self.written = b""
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def listen(self) -> None:
+        raise AssertionError("the body is complete")
+
+    async def room(self) -> None:
+        raise AssertionError("there is room")
 
 
 class Bench:
@@ -95,20 +114,19 @@ class Bench:
 
     async def _ask(self, path: str, body: bytes, headers: list[tuple[bytes, bytes]] | None, method: str) -> Answer:
         given_ = [(b"authorization", b"Bearer " + TOKEN.encode())] if headers is None else headers
-        scope = {"type": "http", "method": method, "path": path, "headers": given_, "query_string": b""}
-        messages = [{"type": "http.request", "body": body, "more_body": False}]
-        sent: list[Mapping[str, Any]] = []
-
-        async def receive() -> Any:
-            return messages.pop() if messages else await asyncio.Event().wait()
-
-        async def send(message: Mapping[str, Any]) -> None:
-            sent.append(message)
-
+        line = Line()
+        incoming = Body(len(body))
+        incoming.feed(body)
+        incoming.end()
+        client = Client(
+            line, method, path, given_, named=dict(given_), incoming=incoming, keep=True, modern=False
+        )  # fmt: skip
         async with asyncio.timeout(20):
-            await self.lab.app(scope, receive, send)
-        data = b"".join(m.get("body", b"") for m in sent[1:])
-        return Answer(sent[0]["status"], dict(sent[0]["headers"]), data)
+            await self.lab.app(client)
+        head, _, data = line.written.partition(b"\r\n\r\n")
+        first, *lines = head.split(b"\r\n")
+        named = dict(text.split(b": ", 1) for text in lines)
+        return Answer(int(first.split()[1]), named, data)
 
     def raw(self, data: bytes) -> bytes:
         """Bytes on a connection, and what comes back until the gateway closes it or has nothing more to say."""
@@ -174,7 +192,9 @@ def check(bench: Bench, path: str, body: bytes, headers: list[tuple[bytes, bytes
     assert len(heard) <= 1
     for call in heard:
         if dialect == "openai" and path != "/v1/responses":
-            assert call.body == body or without_usage(call.body) == without_usage(body), "it is asked what the client asked"
+            assert call.body == body or without_usage(call.body) == without_usage(body), (
+                "it is asked what the client asked"
+            )
         assert TOKEN.encode() not in call.head + call.body, "a client's key stays here"
     return got
 
@@ -196,7 +216,9 @@ leaf = (
 )
 json_value = st.recursive(
     leaf,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=4), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=4), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
@@ -211,7 +233,9 @@ def mutated(draw: st.DrawFn) -> tuple[str, bytes]:
         at = draw(st.integers(0, len(data)))
         match draw(st.sampled_from(["insert", "delete", "replace", "copy"])):
             case "insert":
-                data[at:at] = draw(st.binary(max_size=4) | st.sampled_from([b"\x00", b"\xef\xbb\xbf", b"\\ud800", b"{", b'"']))
+                data[at:at] = draw(
+                    st.binary(max_size=4) | st.sampled_from([b"\x00", b"\xef\xbb\xbf", b"\\ud800", b"{", b'"'])
+                )
             case "delete":
                 del data[at : at + draw(st.integers(1, 6))]
             case "replace":
@@ -233,14 +257,21 @@ EXTREMES = [
     b"[" * DEEP + b"]" * DEEP,
     b'{"a":' * DEEP + b"1" + b"}" * DEEP,
     b'{"model":"tiny","messages":[{"role":"user","content":' + b"[" * DEEP + b"]" * DEEP + b"}]}",
-    b'{"model":"tiny","messages":[{"role":"user","content":"Hi"}],"metadata":' + b'{"a":' * DEEP + b"1" + b"}" * DEEP + b"}",
+    b'{"model":"tiny","messages":[{"role":"user","content":"Hi"}],"metadata":'
+    + b'{"a":' * DEEP
+    + b"1"
+    + b"}" * DEEP
+    + b"}",
     b'{"model":"tiny","messages":[{"role":"user","content":"Hi"}],"max_tokens":' + HUGE + b"}",
     b'{"model":"tiny","messages":[{"role":"user","content":"Hi"}],"max_tokens":1,"n":' + HUGE + b"}",
     b'{"model":"tiny","messages":[{"role":"user","content":"Hi"}],"max_tokens":9223372036854775807,"n":9223372036854775807}',
     b'{"model":"tiny","messages":[{"role":"user","content":"Hi"}],"max_tokens":1e400,"temperature":1e400}',
-    b'{"model":"tiny","messages":[{"role":"user","content":"Hi"}],"max_tokens":5,"temperature":-0.0e-400,"seed":' + HUGE + b"}",
+    b'{"model":"tiny","messages":[{"role":"user","content":"Hi"}],"max_tokens":5,"temperature":-0.0e-400,"seed":'
+    + HUGE
+    + b"}",
     b'{"model":"tiny","messages":[{"role":"user","content":"Hi"}],"max_tokens":NaN}',
     b'{"model":"tiny","messages":[{"role":"user","content":"\\ud800"}],"max_tokens":5}',
+    b'{"model":"tiny","messages":[{"role":"user","content":"\x80"}],"max_tokens":5,"metadata":{"a":"\x80"}}',
     b'{"model":"\\ud83d","messages":[],"max_tokens":5}',
     b'{"model":"ti\\u0000ny","messages":[],"max_tokens":5}',
     b'{"model":"tiny\\u0000","messages":[{"role":"user","content":"a\\u0000b"}],"max_tokens":5}',
@@ -286,7 +317,9 @@ NAMES = st.sampled_from(
         "authorization", "x-api-key", "content-type", "content-length", "host", "transfer-encoding", "expect", "accept",
     ]
 )  # fmt: skip
-VALUES = st.binary(max_size=20).map(lambda b: b.translate(None, b"\r\n\0")) | st.sampled_from([b"9" * 5000, b"a" * 8000, b"eu,us", b"true"])
+VALUES = st.binary(max_size=20).map(lambda b: b.translate(None, b"\r\n\0")) | st.sampled_from(
+    [b"9" * 5000, b"a" * 8000, b"eu,us", b"true"]
+)
 
 
 @given(st.sampled_from(sorted(PATHS)), st.lists(st.tuples(NAMES, VALUES), max_size=5), st.booleans())

@@ -16,6 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
 
 from farthing.core.facts import RequestFact
 from farthing.ledger.schema import decode_requests
@@ -32,7 +33,9 @@ _PROMPT = re.compile(rb"fault=(\S+) mark=(\w+)")
 def ask(dialect: str, fault: str, mark: str, *, stream: bool = False, model: str = "") -> bytes:
     """A client's request that will fail in this way."""
     said = [{"role": "user", "content": f"fault={fault} mark={mark} "}]
-    return json.dumps({"model": model or MODEL[dialect], "max_tokens": 500, "stream": stream, "messages": said}).encode()
+    return json.dumps(
+        {"model": model or MODEL[dialect], "max_tokens": 500, "stream": stream, "messages": said}
+    ).encode()
 
 
 def whole(dialect: str, usage: object = None) -> bytes:
@@ -58,7 +61,10 @@ def events(dialect: str, usage: object = None) -> list[bytes]:
         shapes = [
             {"type": "message_start", "message": start},
             {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
-            *({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": t}} for t in ("Hel", "lo!")),
+            *(
+                {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": t}}
+                for t in ("Hel", "lo!")
+            ),
             {"type": "content_block_stop", "index": 0},
             {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": counts},
             {"type": "message_stop"},
@@ -76,14 +82,19 @@ def events(dialect: str, usage: object = None) -> list[bytes]:
 
 def facts_in(home: Path) -> list[RequestFact]:
     """Every fact of a ledger, read from its files without asking its questions."""
-    table = DeltaTable(str(home / "ledger" / "requests"))
+    try:
+        table = DeltaTable(str(home / "ledger" / "requests"))
+    except TableNotFoundError:
+        return []
     return decode_requests(table.to_pyarrow_table().to_pylist())
 
 
 class Wire:
     """One call, and the connection it came on."""
 
-    def __init__(self, dialect: str, stream: bool, mark: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, dialect: str, stream: bool, mark: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         self.dialect, self.stream, self.mark = dialect, stream, mark
         self.reader, self.writer = reader, writer
         self.gone = False
@@ -224,7 +235,11 @@ async def _error_500(wire: Wire) -> None:
 
 
 async def _limited(wire: Wire) -> None:
-    await wire.body(b'{"error": {"type": "rate_limit_error", "message": "slow down"}}', status="429 Slow", headers="retry-after: 0\r\n")
+    await wire.body(
+        b'{"error": {"type": "rate_limit_error", "message": "slow down"}}',
+        status="429 Slow",
+        headers="retry-after: 0\r\n",
+    )
 
 
 async def _limited_forever(wire: Wire) -> None:

@@ -26,6 +26,7 @@ from farthing.gateway.journal import Scan, SegmentJournal
 from farthing.gateway.metrics import Metrics
 from farthing.gateway.pipeline import Parts, World
 from farthing.gateway.route import SnapshotRouter
+from farthing.gateway.server import Server
 from farthing.gateway.settings import GatewaySettings, ModelSettings, ProviderSettings, TargetSettings
 from farthing.gateway.snapshot import KeyEntry, Snapshot
 from farthing.gateway.upstream import HttpUpstream, Limits
@@ -210,15 +211,14 @@ async def gateway(
         observers=(metrics.observe,),
     )
     app = Gateway(parts, metrics, problem=lambda: journal_problem(journal.check))
-    server = worker._Server(worker._server_config(app, chosen))
+    server = Server(app)
     sock = worker.listen("127.0.0.1", 0)
-    serving = asyncio.create_task(server.serve(sockets=[sock]))
+    port = sock.getsockname()[1]
+    await server.start(sock)
     try:
-        yield Lab(app, journal, folder, sock.getsockname()[1])
+        yield Lab(app, journal, folder, port)
     finally:
-        server.should_exit = True
-        server.force_exit = True
-        await serving
+        await server.stop(0)
         await client.aclose()
 
 

@@ -6,11 +6,11 @@ import pyarrow as pa
 import pytest
 
 from farthing.core.errors import NotFoundError
-from farthing.core.facts import Status
+from farthing.core.facts import Source, Status
 from farthing.core.nouns import Scope
 from farthing.core.time import Window
 from farthing.ledger import focus
-from farthing.ledger.questions import SpendQuestion
+from farthing.ledger.questions import RequestsQuestion, SpendQuestion
 from farthing.ledger.schema import reversal
 from farthing.ledger.store import Ledger
 from support.facts import NOON, cost_of, fact, facts
@@ -243,3 +243,15 @@ def test_through_is_the_latest_fact(ledger):
     assert ledger.through() is None
     ledger.append_requests(facts(5), source="s", version=0)
     assert ledger.through() == NOON + timedelta(minutes=4)
+
+
+def test_what_is_unpriced_can_be_asked_for(ledger):
+    priced = [fact(1, cost="2", cost_source=Source.CATALOG), fact(2, cost="3", cost_source=Source.PROVIDER)]
+    ledger.append_requests([*priced, fact(3, cost=None), fact(4, cost=None)], source="s", version=0)
+    bill(ledger, charge("7"))
+    assert by(both_ways(ledger, by=("cost_source",)), "cost_source") == {"catalog": 2, "provider": 3, "none": 0, "": 7}
+    unpriced = both_ways(ledger, where={"cost_source": ("none",)})
+    assert (unpriced.total.requests, unpriced.total.unpriced_requests, unpriced.total.charges) == (2, 2, 0)
+    listed = ledger.requests(RequestsQuestion(where={"cost_source": ("none",)}))
+    assert (listed.matching, listed.total) == (2, unpriced.total)
+    assert ledger.values("cost_source", NOVEMBER) == ["", "catalog", "none", "provider"]

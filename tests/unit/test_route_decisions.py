@@ -6,6 +6,8 @@ from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from farthing.catalog.sources import Rule
 from farthing.core.errors import DeniedError, InputError, NotFoundError
@@ -15,7 +17,7 @@ from farthing.core.nouns import Capability, Kind, Objective, Offer, Price, Rejec
 from farthing.core.time import DailyHours, Window
 from farthing.core.units import INPUT, OUTPUT, REQUEST, Unit
 from farthing.gateway.ports import Call, Caller, Provider
-from farthing.gateway.route import SnapshotRouter
+from farthing.gateway.route import KEPT, SnapshotRouter, rounded
 from farthing.gateway.settings import ModelSettings, ProviderSettings, TargetSettings
 from farthing.gateway.snapshot import Snapshot
 
@@ -472,6 +474,54 @@ def test_memory_stays_bounded_whatever_is_asked():
     assert len(learned._expected) <= 4096
     assert len(learned._pending) <= 8192
     assert len(routing._plans) <= 2048
+
+
+# routes that are kept
+
+
+@given(st.integers(0, 10**12))
+def test_expected_tokens_are_rounded_by_a_fortieth_at_most(tokens):
+    assert abs(rounded(tokens) - tokens) * 40 <= tokens
+    assert rounded(rounded(tokens)) == rounded(tokens)
+
+
+def test_rounding_keeps_the_order():
+    found = [rounded(tokens) for tokens in range(25_000)]
+    assert found == sorted(found)
+
+
+def test_equal_calls_share_a_route_for_a_moment():
+    routing = world()
+    first = routing.route(call("gpt-4o-mini", request_id="a", input_estimate=4000))
+    assert routing.route(call("gpt-4o-mini", request_id="b", input_estimate=4040)) is first
+    assert routing.route(call("gpt-4o-mini", request_id="c", input_estimate=4400)) is not first
+    assert routing.route(call("gpt-4o-mini", request_id="d", output_limit=50)) is not first
+    assert routing.route(call("gpt-4o-mini", request_id="e", at=NOW + KEPT)) is not first
+
+
+def test_a_kept_route_ends_with_a_failure():
+    routing = world()
+    assert names(routing.route(call("gpt-4o-mini")))[0] == "openai/gpt-4o-mini"
+    routing.observe(outcome(status=Status.ERROR, error_kind=ErrorKind.RATE_LIMIT), retry_after=5.0)
+    assert names(routing.route(call("gpt-4o-mini")))[0] == "azure/gpt-4o-mini"
+    routing.observe(outcome())
+    assert names(routing.route(call("gpt-4o-mini")))[0] == "openai/gpt-4o-mini"
+
+
+def test_a_kept_route_ends_with_its_price():
+    change = NOW + KEPT / 2
+    cheap = offer("openai", "m", "1", effective=Window(end=change))
+    dear = offer("openai", "m", "9", effective=Window(start=change))
+    routing = world(offers=(cheap, dear, offer("azure", "m", "3")))
+    assert names(routing.route(call("m")))[0] == "openai/m"
+    assert names(routing.route(call("m", at=change)))[0] == "azure/m"
+
+
+def test_what_is_drawn_is_drawn_anew():
+    draws = iter([0.9, 0.1, 0.1, 0.9])
+    models = {"a": alias(("openai", "gpt-4o-mini"), ("azure", "gpt-4o-mini"), strategy="weighted")}
+    routing = world(models, draw=lambda: next(draws))
+    assert [names(routing.route(call("a")))[0] for _ in range(2)] == ["openai/gpt-4o-mini", "azure/gpt-4o-mini"]
 
 
 # the record

@@ -1,6 +1,6 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useEffect } from "react";
-import { Link, Route, Switch } from "wouter";
+import { Link, Redirect, Route, Switch } from "wouter";
 import { ApiError } from "./api/client";
 import { useSessionQuery } from "./api/queries";
 import { Header } from "./components/Header";
@@ -55,6 +55,9 @@ export function App() {
           <Route path="/keys" component={Keys} />
           <Route path="/providers" component={Providers} />
           <Route path="/prices" component={Prices} />
+          <Route path="/login">
+            <Redirect to="/" replace />
+          </Route>
           <Route component={NoPage} />
         </Switch>
       </Shell>

@@ -44,6 +44,9 @@ VENDORS = {
 """Simulated providers and the path each dialect begins at."""
 
 Say = Callable[[str], None]
+Show = Callable[[str], object]
+"""Opens a page in a browser."""
+
 HISTORY_DAYS = 14
 HISTORY_A_DAY = 3000
 BILL_DAYS = 30
@@ -87,8 +90,11 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     home: str
 
 
-def run(plan: Plan, *, clock: Callable[[], datetime], say: Say) -> Summary:
-    """Set up, run, and sum up. Ends by itself after ``plan.seconds``; Ctrl-C ends it early with the same summary."""
+def run(plan: Plan, *, clock: Callable[[], datetime], say: Say, show: Show | None = None) -> Summary:
+    """Set up, run, and sum up. Ends by itself after ``plan.seconds``; Ctrl-C ends it early with the same summary.
+
+    ``show`` is called with the dashboard's address once it answers.
+    """
     begun = clock()
     plan.home.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -97,7 +103,9 @@ def run(plan: Plan, *, clock: Callable[[], datetime], say: Say) -> Summary:
         keys = _keys(local)
         report = _past_and_bill(local, plan, begun, say)
         stack.enter_context(_product(plan, say))
-        _say_where(plan, say)
+        page = _say_where(plan, say)
+        if show is not None:
+            show(page)
         sent, seconds = _traffic(plan, keys)
     live = Window(start=begun)
     return _summary(local.ledger(), live, plan=plan, sent=sent, seconds=seconds, report=report)
@@ -236,12 +244,14 @@ def _wait(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     raise UnavailableError(f"Farthing did not become ready; its log ends:\n{end}", remedy=f"Read {log}")
 
 
-def _say_where(plan: Plan, say: Say) -> None:
-    token = (plan.home / "admin.token").read_text().strip()
-    say(f"dashboard   http://127.0.0.1:{plan.web_port}/login#token={token}")
+def _say_where(plan: Plan, say: Say) -> str:
+    """Tells people where to look; returns the dashboard's login link."""
+    page = f"http://127.0.0.1:{plan.web_port}/login#token={(plan.home / 'admin.token').read_text().strip()}"
+    say(f"dashboard   {page}")
     say(f"gateway     http://127.0.0.1:{plan.port}/v1")
     say(f"command     farthing spend --home {plan.home} --by team,model")
     say("look at     Overview: spend by team, what routing saved. Requests: open one, read its cost line by line.")
+    return page
 
 
 def _traffic(plan: Plan, keys: dict[str, str]) -> tuple[Sent, float]:

@@ -1,5 +1,6 @@
 """What the control process does again and again: drain, sum up, compile, merge, forget."""
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +25,8 @@ DRAIN_SECONDS = 0.5
 WATCH_SECONDS = 0.2
 SUM_SECONDS = 1.0
 DAY = 86_400.0
+
+_log = logging.getLogger(__name__)
 
 Landed = Callable[[datetime | None, int], None]
 """Hears that facts landed: up to when, and the ledger's version."""
@@ -67,7 +70,9 @@ class Upkeep:
     def drain(self) -> str:
         """Carry the journal into the ledger, and tell listeners of what landed, also when another process wrote it."""
         done = self._drainer.drain()
-        self._lost_bytes += done.lost_bytes
+        if done.lost_bytes:
+            self._lost_bytes += done.lost_bytes
+            _log.error("%d bytes of the journal were damaged and could not be read", done.lost_bytes)
         version = self._ledger.version()
         if version != self._version:
             self._landed(self._ledger.through(), version)

@@ -8,25 +8,23 @@ as cancelled.
 
 import argparse
 import asyncio
+import contextlib
 import ctypes
 import gc
+import itertools
 import logging
-import math
 import os
 import secrets
 import signal
 import socket
 import sys
-from collections.abc import Coroutine, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
-import uvicorn
 import uvloop
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from farthing import config
 from farthing.app.world import SnapshotFile
@@ -34,19 +32,21 @@ from farthing.core.errors import ConfigError, FarthingError, UnavailableError
 from farthing.core.plugin import Registry
 from farthing.gateway.admit import Unlimited
 from farthing.gateway.app import Gateway, journal_problem
-from farthing.gateway.journal import SegmentJournal
+from farthing.gateway.journal import SegmentJournal, is_alive
 from farthing.gateway.metrics import Metrics
 from farthing.gateway.otel import spans_to
 from farthing.gateway.pipeline import Observer, Parts, World
 from farthing.gateway.ports import Dialect
+from farthing.gateway.server import Server
 from farthing.gateway.settings import GatewaySettings
+from farthing.gateway.siblings import Siblings
 from farthing.gateway.snapshot import WATCH_SECONDS
 from farthing.gateway.upstream import HttpUpstream, Limits
 
 FIRST_SNAPSHOT_SECONDS = 60.0
-KEEP_ALIVE_SECONDS = 75
-BACKLOG = 2048
-LAST_TASKS_SECONDS = 5.0
+SAVE_TURNS = 2
+"""Counters are saved at every second look at the snapshot: once a second."""
+
 
 MAPPED_ABOVE = 32 * 1024 * 1024
 KEPT_FREE = 32 * 1024 * 1024
@@ -79,7 +79,9 @@ async def _serve(settings: config.Settings, index: int, env: Mapping[str, str], 
     clock = asyncio.get_running_loop().time
     journal = SegmentJournal(settings.journal, name, segment_bytes=settings.gateway.journal_segment_bytes, clock=clock)
     upstream = HttpUpstream(_limits(settings.gateway))
-    metrics = Metrics(str(index))
+    metrics = Metrics(str(index), name)
+    siblings = Siblings(settings.run / "metrics", metrics, alive=lambda other: is_alive(settings.journal / other))
+    siblings.resume()
     observers: list[Observer] = [metrics.observe]
     spans = spans_to(settings.gateway.otel_endpoint, worker=name) if settings.gateway.otel_endpoint else None
     if spans is not None:
@@ -99,41 +101,41 @@ async def _serve(settings: config.Settings, index: int, env: Mapping[str, str], 
         parts,
         metrics,
         gauges=lambda: {"snapshot_made_seconds": file.made.timestamp(), "resident_bytes": _resident_bytes()},
-        problem=lambda: "draining" if server.should_exit else journal_problem(journal.check),
+        beside=siblings.beside,
+        problem=lambda: "draining" if server.draining else journal_problem(journal.check),
     )
-    server = _Server(_server_config(app, settings.gateway))
+    server = Server(app)
     try:
-        sock = listen(settings.gateway.host, settings.gateway.port)
+        await server.start(listen(settings.gateway.host, settings.gateway.port))
         _settle_memory()
-        await _until_stopped(server, sock, _watch(file, parts, server, parent))
+        await _stopped(_watch(file, parts, parent, lambda: siblings.save(app.tally())))
+        await server.stop(settings.gateway.drain_seconds)
     finally:
         await upstream.aclose()
+        siblings.save(app.tally())
         journal.close()
         if spans is not None:
             spans.close()
 
 
-async def _until_stopped(server: uvicorn.Server, sock: socket.socket, watching: Coroutine[None, None, None]) -> None:
-    """Serve, and watch the snapshot beside it; wait for the requests that a drain cancelled."""
+async def _stopped(watching: Coroutine[None, None, None]) -> None:
+    """Return once the process is told to stop, or when what watches beside it returns."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, setattr, server, "should_exit", True)
     watcher = loop.create_task(watching)
-    try:
-        await server.serve(sockets=[sock])
-        if server.server_state.tasks:
-            await asyncio.wait(server.server_state.tasks, timeout=LAST_TASKS_SECONDS)
-    finally:
-        watcher.cancel()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, watcher.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await watcher
 
 
-async def _watch(file: SnapshotFile, parts: Parts, server: uvicorn.Server, parent: int) -> None:
-    """Swap the world when the snapshot changes, and stop when the supervisor is gone."""
+async def _watch(file: SnapshotFile, parts: Parts, parent: int, save: Callable[[], None]) -> None:
+    """Swap the world when the snapshot changes, and save what was counted; return when the supervisor is gone."""
     loop = asyncio.get_running_loop()
-    while True:
+    turns = itertools.count(1)
+    while not parent or os.getppid() == parent:
         await asyncio.sleep(WATCH_SECONDS)
-        if parent and os.getppid() != parent:
-            server.should_exit = True
+        if next(turns) % SAVE_TURNS == 0:
+            save()
         if file.changed():
             try:
                 parts.world = await loop.run_in_executor(None, file.read)
@@ -171,75 +173,8 @@ def listen(host: str, port: int) -> socket.socket:
         raise UnavailableError(
             f"cannot listen on {host}:{port} ({problem.strerror})", remedy="Change gateway.port, or stop what uses it"
         ) from problem
-    sock.listen(BACKLOG)
     sock.setblocking(False)
     return sock
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its own signal handlers, which end the process by the signal again once it has drained."""
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None]:
-        yield
-
-
-class _Batched:
-    """A transport that sends what was written within one turn of the event loop in one go.
-
-    uvicorn writes an answer's head and its body apart, and each write is a system call and often a wake-up of
-    another process.
-    """
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self._parts: list[bytes] = []
-
-    def write(self, data: bytes) -> None:
-        if not self._parts:
-            self._loop.call_soon(self._flush)
-        self._parts.append(data)
-
-    def close(self) -> None:
-        self._flush()
-        self._transport.close()
-
-    def is_closing(self) -> bool:
-        return self._transport.is_closing()
-
-    def _flush(self) -> None:
-        parts, self._parts = self._parts, []
-        if parts:
-            self._transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-
-class _Protocol(HttpToolsProtocol):
-    """uvicorn's protocol over a batched transport."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(cast("asyncio.Transport", _Batched(transport, self.loop)))
-
-
-def _server_config(app: Gateway, settings: GatewaySettings) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        http=_Protocol,
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        date_header=False,
-        proxy_headers=False,
-        backlog=BACKLOG,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=max(1, math.ceil(settings.drain_seconds)),
-    )
 
 
 def _limits(settings: GatewaySettings) -> Limits:

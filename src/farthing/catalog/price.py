@@ -14,7 +14,7 @@ import msgspec
 from farthing.core.errors import UsageError
 from farthing.core.money import EXACT, Money, Rate, Unpriced
 from farthing.core.nouns import Offer, Quote, QuoteLine
-from farthing.core.units import INPUT, REQUEST, Count, Unit, Usage
+from farthing.core.units import INPUT, REQUEST, Count, Unit, Usage, inside_out
 
 
 def price(usage: Usage, offer: Offer, at: datetime) -> Quote:
@@ -28,27 +28,75 @@ def price(usage: Usage, offer: Offer, at: datetime) -> Quote:
     with the reason, and the lines show what could be priced. This function never raises for
     either. ``at`` is only noted in the quote; ``price_at`` chooses the variant that holds then.
     """
-    try:
-        leaves = usage.leaves()
-    except UsageError as problem:
-        return Quote(offer=offer.id, at=at, total=Unpriced(str(problem)))
+    found = bill(usage, offer)
+    if isinstance(found, Unpriced):
+        return Quote(offer=offer.id, at=at, total=found)
+    currency = found.currency
+    lines = tuple([QuoteLine(unit, count, rate, Money(amount, currency)) for unit, count, rate, amount in found.items])
+    return Quote(offer=offer.id, at=at, lines=lines, total=found.missing or Money(found.total, currency))
+
+
+Item = tuple[Unit, Count, Rate, Decimal]
+"""A leaf, its quantity, its rate and the exact amount."""
+
+
+class Bill(msgspec.Struct, frozen=True, gc=False):
+    """What ``price`` says, as bare numbers for the request path.
+
+    ``total`` sums the items; ``missing`` says why it is not the whole price, ``None`` when it is.
+    """
+
+    items: list[Item]
+    total: Decimal
+    currency: str
+    missing: Unpriced | None
+
+
+def bill(usage: Usage, offer: Offer) -> Bill | Unpriced:
+    """The items of a usage on an offer; a reason when nothing can be itemised. Never raises.
+
+    How units nest and which rate fits which is worked out once per offer and set of units. What is left
+    for each usage is one pass from the innermost units outwards: subtract, multiply, add.
+    """
     if not offer.prices:
-        return Quote(offer=offer.id, at=at, total=Unpriced(f"no price of {offer.id} is known"))
-    plan = _plan(offer, tuple(leaves))
-    if plan.per_request and REQUEST not in usage.counts:
-        leaves = {**leaves, REQUEST: 1}
-        plan = _plan(offer, tuple(leaves))
-    band = _band(plan.bands, usage[INPUT]) if plan.bands else 0
-    return _itemised(offer, at, leaves, plan.fits[band])
+        return _contradiction(usage, f"no price of {offer.id} is known")
+    counts = usage.counts
+    plan = _plan(offer, tuple(counts))
+    steps = plan.steps[sum([usage[INPUT] > start for start in plan.bands]) if plan.bands else 0]
+    quantities = [*counts.values(), 1]
+    items: list[Item] = []
+    total, missing = _ZERO, None
+    multiply, add = EXACT.multiply, EXACT.add
+    for unit, index, parts, rate in steps:
+        quantity = quantities[index]
+        for part in parts:
+            quantity -= quantities[part]
+        if quantity < 0:
+            return _contradiction(usage, "its counts contradict each other")
+        quantities[index] = quantity
+        if not quantity or rate is None:
+            continue
+        if isinstance(rate, Unpriced):
+            missing = missing or rate
+            continue
+        amount = multiply(rate.each, quantity) if rate.exact else rate.rate.times(quantity).amount
+        items.append((unit, quantity, rate.rate, amount))
+        total = add(total, amount)
+    return Bill(items, total, offer.prices[0].rate.currency, missing)
 
 
 def price_at(usage: Usage, offers: Sequence[Offer], at: datetime) -> Quote:
     """The price under the variant of one offer that holds at an instant (see ``variant_at``)."""
     offer = variant_at(offers, at)
     if offer is None:
-        names = ", ".join(sorted({o.id for o in offers})) or "any offer"
-        return Quote(offer=names, at=at, total=Unpriced(f"no price of {names} holds at {at.isoformat()}"))
+        return Quote(offer=_names(offers), at=at, total=_no_variant(offers, at))
     return price(usage, offer, at)
+
+
+def bill_at(usage: Usage, offers: Sequence[Offer], at: datetime) -> Bill | Unpriced:
+    """The bill under the variant of one offer that holds at an instant."""
+    offer = variant_at(offers, at)
+    return _no_variant(offers, at) if offer is None else bill(usage, offer)
 
 
 def variant_at(offers: Sequence[Offer], at: datetime) -> Offer | None:
@@ -68,47 +116,41 @@ class _Fit(msgspec.Struct, frozen=True, gc=False):
     exact: bool
 
 
-class _Plan(msgspec.Struct, frozen=True, gc=False):
-    """Rates of some leaves on one offer, per context band.
+_Step = tuple[Unit, int, tuple[int, ...], _Fit | Unpriced | None]
+"""A unit, the index of its count, those of the parts inside it, and its rate; ``None`` for requests that are free."""
 
-    ``bands`` are the ascending thresholds; ``fits[i]`` holds when ``i`` of them are exceeded.
+
+class _Plan(msgspec.Struct, frozen=True, gc=False):
+    """How some units are priced on one offer, per context band, the innermost units first.
+
+    ``bands`` are the ascending thresholds; ``steps[i]`` holds when ``i`` of them are exceeded. Where the offer
+    charges per request and none was counted, the last step prices the one that the counts stand for.
     """
 
     bands: tuple[int, ...]
-    fits: tuple[tuple[_Fit | Unpriced | None, ...], ...]
-    per_request: bool
-
-
-def _itemised(
-    offer: Offer, at: datetime, leaves: dict[Unit, Count], rates: tuple[_Fit | Unpriced | None, ...]
-) -> Quote:
-    lines: list[QuoteLine] = []
-    running, currency, missing = _ZERO, offer.prices[0].rate.currency, None
-    multiply, add = EXACT.multiply, EXACT.add
-    for (unit, quantity), rate in zip(leaves.items(), rates, strict=True):
-        if rate is None:
-            continue
-        if isinstance(rate, Unpriced):
-            missing = missing or rate
-            continue
-        amount = multiply(rate.each, quantity) if rate.exact else rate.rate.times(quantity).amount
-        lines.append(QuoteLine(unit, quantity, rate.rate, Money(amount, currency)))
-        running = add(running, amount)
-    return Quote(offer=offer.id, at=at, lines=tuple(lines), total=missing or Money(running, currency))
+    steps: tuple[tuple[_Step, ...], ...]
 
 
 _ZERO = Decimal(0)
 
 
-def _band(bands: tuple[int, ...], context: Count) -> int:
-    return sum(context > start for start in bands)
+def _contradiction(usage: Usage, otherwise: str) -> Unpriced:
+    """Why a usage has no leaves, if it has none."""
+    try:
+        usage.leaves()
+    except UsageError as problem:
+        return Unpriced(str(problem))
+    return Unpriced(otherwise)
 
 
 @lru_cache(maxsize=8192)
 def _plan(offer: Offer, units: tuple[Unit, ...]) -> _Plan:
     bands = tuple(sorted({p.above for p in offer.prices if p.above}))
-    fits = tuple(tuple(_rate(offer, unit, context) for unit in units) for context in (0, *bands))
-    return _Plan(bands, fits, any(p.unit == REQUEST for p in offer.prices))
+    nesting = [(units[index], index, parts) for index, parts in inside_out(units)]
+    if REQUEST not in units and any(p.unit == REQUEST for p in offer.prices):
+        nesting.append((REQUEST, len(units), ()))
+    steps = [tuple((u, i, parts, _rate(offer, u, context)) for u, i, parts in nesting) for context in (0, *bands)]
+    return _Plan(bands, tuple(steps))
 
 
 def _rate(offer: Offer, unit: Unit, band: int) -> _Fit | Unpriced | None:
@@ -132,6 +174,14 @@ def _fit(rate: Rate) -> _Fit:
     return _Fit(rate, each, EXACT.multiply(each, rate.per) == rate.amount)
 
 
+def _names(offers: Sequence[Offer]) -> str:
+    return ", ".join(sorted({o.id for o in offers})) or "any offer"
+
+
+def _no_variant(offers: Sequence[Offer], at: datetime) -> Unpriced:
+    return Unpriced(f"no price of {_names(offers)} holds at {at.isoformat()}")
+
+
 def _holds(offer: Offer, at: datetime) -> bool:
     return at in offer.effective and (offer.daily is None or at in offer.daily)
 
@@ -142,4 +192,4 @@ def _precedence(offer: Offer) -> tuple[bool, datetime]:
 
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
 
-__all__ = ["price", "price_at", "variant_at"]
+__all__ = ["Bill", "Item", "bill", "bill_at", "price", "price_at", "variant_at"]

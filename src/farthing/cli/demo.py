@@ -2,7 +2,9 @@
 
 import re
 import socket
+import sys
 import tempfile
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -37,7 +39,7 @@ def demo(
 
     Args:
         for_: End after this time, such as 60s or 5m; default: when interrupted.
-        headless: Do not open a browser.
+        headless: Do not open the dashboard in a browser, which is done where there is a screen.
         rate: Requests a second, on average.
         pace: Latency of the simulated providers: 1 is realistic, 0 is none.
         port: Port of the gateway; 0 picks 4180 or a free one.
@@ -48,7 +50,10 @@ def demo(
         home: Data folder, kept afterwards; default: a temporary one, removed at the end.
         out: Where the summary goes.
     """
+    import webbrowser
+
     from farthing.app.demo import Plan, run
+    from farthing.config import environment
 
     seconds = _seconds(for_)
     with tempfile.TemporaryDirectory(prefix="farthing-demo-") as temporary:
@@ -65,12 +70,18 @@ def demo(
         )
         if not headless and not seconds:
             out.note("Ctrl-C ends the demo with a summary.")
-        summary = run(plan, clock=lambda: datetime.now(UTC), say=out.note)  # noqa: TID251 - a process edge
+        show = None if headless or not has_screen(environment()) else webbrowser.open
+        summary = run(plan, clock=lambda: datetime.now(UTC), say=out.note, show=show)  # noqa: TID251 - a process edge
     out.record(summary)
     if not summary.reconciled:
         out.warn(f"clients began {summary.clients.requests:,} requests, the ledger has {summary.requests:,}")
         return UNRECONCILED
     return OK
+
+
+def has_screen(env: Mapping[str, str]) -> bool:
+    """Whether a browser window can appear: on a server it would be a text browser that takes the terminal."""
+    return sys.platform in ("darwin", "win32") or bool(env.get("DISPLAY") or env.get("WAYLAND_DISPLAY"))
 
 
 def _seconds(text: str) -> float:

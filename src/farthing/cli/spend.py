@@ -14,6 +14,8 @@ app = App(name="spend", help="Sum what was spent, by anything.")
 _COUNTS = ("requests", "errors", "charges", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens",
            "reasoning_tokens")  # fmt: skip
 
+_UNPRICED = "farthing requests --where cost_source=none"
+
 
 @app.default
 def spend(
@@ -93,7 +95,7 @@ def _show(answer: SpendAnswer, out: Any) -> None:
     out.table(columns, rows, total=total, about=about, empty="No facts in this window.")
     if answer.total.unpriced_requests:
         count = answer.total.unpriced_requests
-        out.warn(f"{count:,} requests have no known cost and are not in the total: farthing requests --where status=ok")
+        out.warn(f"{count:,} requests have no known cost and are not in the total: {_UNPRICED}")
     for currency, amount in answer.other_currencies.items():
         out.warn(f"{amount:f} {currency} is not in the total: sums are per currency")
     if answer.empty:

@@ -29,6 +29,10 @@ def decode_json(text: bytes | str, to: type[T], *, what: str = "body") -> T:
         raise _explained(problem, what) from None
     except msgspec.DecodeError as problem:
         raise InputError(f"invalid JSON: {problem}", field=what, value=_head(text)) from None
+    except RecursionError:
+        raise InputError("nested too deeply", field=what, value=what, remedy="Nest less than 1,000 deep") from None
+    except UnicodeDecodeError as problem:
+        raise InputError("not UTF-8", field=what, value=f"byte {problem.start}", remedy="Encode as UTF-8") from None
 
 
 def _explained(problem: msgspec.ValidationError, what: str) -> InputError:

@@ -52,7 +52,7 @@ class Money(msgspec.Struct, frozen=True, order=False, gc=False):
         if type(self.amount) is not Decimal or not self.amount.is_finite():
             decimal_of(self.amount, field="amount")
             raise InputError("use Money.of for text and whole numbers", field="amount", value=self.amount)
-        if not _CURRENCY.fullmatch(self.currency):
+        if self.currency is not USD and not _CURRENCY.fullmatch(self.currency):
             raise InputError(
                 "a currency is three capital letters", field="currency", value=self.currency, remedy="Use ISO 4217"
             )
@@ -101,7 +101,7 @@ class Money(msgspec.Struct, frozen=True, order=False, gc=False):
 
     def rounded(self) -> "Money":
         """The value as the ledger stores it: twelve decimals, half to even."""
-        return Money(self.amount.quantize(LEDGER_PLACES, context=_ROUND), self.currency)
+        return Money(ledger_amount(self.amount), self.currency)
 
     def split(self, weights: Sequence[Decimal | int]) -> list["Money"]:
         """Parts in proportion to ``weights`` whose sum is this amount exactly.
@@ -185,6 +185,11 @@ def total(parts: Iterable[Money | Unpriced], *, currency: str = USD) -> Money | 
     return running
 
 
+def ledger_amount(amount: Decimal) -> Decimal:
+    """An amount as the ledger stores it: twelve decimals, half to even."""
+    return amount.quantize(LEDGER_PLACES, context=_ROUND)
+
+
 def _as_integers(shares: Sequence[Decimal]) -> tuple[int, list[int]]:
     """Weights as integers on one common power of ten, and their sum."""
     places = min(min(int(s.as_tuple().exponent), 0) for s in shares)
@@ -192,4 +197,4 @@ def _as_integers(shares: Sequence[Decimal]) -> tuple[int, list[int]]:
     return sum(integers), integers
 
 
-__all__ = ["EXACT", "LEDGER_PLACES", "USD", "Money", "Rate", "Unpriced", "decimal_of", "total"]
+__all__ = ["EXACT", "LEDGER_PLACES", "USD", "Money", "Rate", "Unpriced", "decimal_of", "ledger_amount", "total"]

@@ -133,7 +133,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
         """
         units = tuple(self.counts)
         left: dict[Unit, Count] = {}
-        for i, parts in _inside_out(units):
+        for i, parts in inside_out(units):
             unit = units[i]
             inside = sum((left[units[j]] for j in parts), 0)
             rest = self.counts[unit] - inside
@@ -171,7 +171,7 @@ _COUNT_TYPES = get_args(Count)
 
 
 @lru_cache(maxsize=1024)
-def _inside_out(units: tuple[Unit, ...]) -> tuple[tuple[int, tuple[int, ...]], ...]:
-    """Indices from the most specific unit outwards, each with the indices strictly inside it."""
+def inside_out(units: tuple[Unit, ...]) -> tuple[tuple[int, tuple[int, ...]], ...]:
+    """How units nest: indices from the most specific unit outwards, each with the indices strictly inside it."""
     order = sorted(range(len(units)), key=lambda i: -units[i].depth)
     return tuple((i, tuple(j for j in order if j != i and units[i].contains(units[j]))) for i in order)

@@ -1,19 +1,17 @@
-"""The gateway as a raw ASGI application: which path goes where."""
+"""The gateway: which path goes where."""
 
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from farthing.core.errors import FarthingError, InputError, NotFoundError, UnavailableError
 from farthing.gateway.attempt import request_id_headers
 from farthing.gateway.auth import token_of
-from farthing.gateway.client import Client, ClientGoneError, Receive, Reply, Send
-from farthing.gateway.metrics import CONTENT_TYPE, Metrics
+from farthing.gateway.client import Client, ClientGoneError, Reply
+from farthing.gateway.metrics import CONTENT_TYPE, Metrics, Tally, exposition
 from farthing.gateway.pipeline import Exchange, Parts, run
-from farthing.gateway.ports import Headers
 from farthing.gateway.wire.errors import error_body
 from farthing.gateway.wire.models import model_body, models_body
 from farthing.gateway.wire.paths import dialect_of, models_of, operation_of
@@ -25,6 +23,7 @@ _log = logging.getLogger(__name__)
 class Gateway:
     """One worker's application. ``gauges`` are further values for ``/metrics``, read when it is asked for.
 
+    ``beside`` gives, for this worker's figures, those to show: its own and those of the workers beside it.
     ``problem`` says why this worker should get no requests now; empty when it is ready.
     """
 
@@ -34,11 +33,13 @@ class Gateway:
         metrics: Metrics,
         *,
         gauges: Callable[[], Mapping[str, float]] = dict,
+        beside: Callable[[Tally], Sequence[Tally]] = lambda own: (own,),
         problem: Callable[[], str] = str,
     ) -> None:
         self.parts = parts
         self.metrics = metrics
         self._gauges = gauges
+        self._beside = beside
         self._problem = problem
         self._random = random.Random()  # noqa: S311 - ids must be distinct, not secret
         self._own: dict[str, Callable[[], Reply]] = {
@@ -47,23 +48,21 @@ class Gateway:
             "/metrics": self._measured,
         }
 
-    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
-        path: str = scope["path"]
+    async def __call__(self, client: Client) -> None:
+        """Answer one exchange."""
+        path = client.path
         operation = operation_of(path)
-        client = Client(receive, send)
         if operation is None:
-            await client.reply(self._other(scope["method"], path, scope["headers"]))
+            await client.reply(self._other(client.method, path, client.named))
             return
         dialect = operation[1]
         at = self.parts.clock()
         request_id = self._new_id(at)
-        if scope["method"] != "POST":
-            await client.reply(_not_allowed(scope["method"], path, dialect, request_id, b"POST"))
+        if client.method != "POST":
+            await client.reply(_not_allowed(client.method, path, dialect, request_id, b"POST"))
             return
         exchange = Exchange(
-            client, scope["headers"], path=path, operation=operation[0], dialect=dialect, request_id=request_id, at=at
+            client, client.headers, path=path, operation=operation[0], dialect=dialect, request_id=request_id, at=at
         )
         self.metrics.in_flight += 1
         try:
@@ -90,9 +89,8 @@ class Gateway:
                 Reply(status=status, body=body, headers=request_id_headers(exchange.dialect, exchange.request_id))
             )
 
-    def _other(self, method: str, path: str, headers: Headers) -> Reply:
+    def _other(self, method: str, path: str, named: Mapping[bytes, bytes]) -> Reply:
         """What is not an operation: models, health, metrics, and paths that mean nothing."""
-        named = dict(headers)
         own = self._own.get(path)
         models = models_of(path, named)
         dialect = models[0] if models is not None else dialect_of(path, named)
@@ -126,7 +124,11 @@ class Gateway:
         return _healthy()
 
     def _measured(self) -> Reply:
-        return Reply(status=200, body=self.metrics.render(self._gauges()), content_type=CONTENT_TYPE)
+        return Reply(status=200, body=exposition(self._beside(self.tally())), content_type=CONTENT_TYPE)
+
+    def tally(self) -> Tally:
+        """What this worker has counted and holds now."""
+        return self.metrics.tally(self._gauges())
 
     def _new_id(self, at: datetime) -> str:
         """An id that sorts by time: milliseconds, then random bits."""

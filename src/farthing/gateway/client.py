@@ -1,20 +1,21 @@
-"""The client's side of one exchange: its body, what it is answered, and whether it is still there."""
+"""The client's side of one exchange: its request, what it is answered, and whether it is still there."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from functools import lru_cache
+from http import HTTPStatus
+from io import BytesIO
+from typing import Any, Protocol
 
 import msgspec
 
 from farthing.core.errors import InputError
 from farthing.gateway.ports import Headers
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+JOIN_BELOW = 64 * 1024
+"""Bodies below this size are copied behind their head, to be sent by one system call."""
 
-WATCH_AFTER = 0.05
-"""Seconds into an answer at which it begins to be noticed that the client leaves."""
+IN_PLACE_FROM = 16 * 1024
+"""Bytes still to come from which a body is read from the socket into its place."""
 
 
 class TooLargeError(InputError):
@@ -34,95 +35,270 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     headers: Headers = []
 
 
-class Client:
-    """One exchange over ASGI. ``cancels``: whether its leaving cancels the task that serves it.
+class Line(Protocol):
+    """The connection below an exchange. ``full``: the client reads slower than it is written to."""
 
-    ASGI's ``send`` does not fail when the client has left, so a watcher waits on ``receive`` while the
-    answer is under way, from ``WATCH_AFTER`` on: shorter answers do without.
+    full: bool
+
+    def write(self, data: bytes) -> None: ...
+
+    def listen(self) -> None:
+        """The body is wanted: read on, and tell a client that waits for leave to send it."""
+        ...
+
+    async def room(self) -> None:
+        """Wait until the client has caught up, or is gone."""
+        ...
+
+
+class Body:
+    """A request's body on its way in. Nothing of it is read on before it is asked for.
+
+    ``announced`` is its length by ``content-length``, -1 where none is given (chunks).
     """
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    __slots__ = ("_limit", "_pieces", "_place", "_raw", "_size", "_view", "_waiter", "announced", "complete")
+
+    def __init__(self, announced: int) -> None:
+        self.announced = announced
+        self.complete = False
+        self._raw = False
+        self._limit = -1
+        self._size = 0
+        self._pieces: list[bytes] = []
+        self._place: BytesIO | None = None
+        self._view: memoryview | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody waits for it."""
+        return self._waiter is not None
+
+    @property
+    def begun(self) -> bool:
+        """Whether any of it has arrived."""
+        return self._size > 0
+
+    @property
+    def placed(self) -> bool:
+        """Whether what is still to come is read into its place, unparsed."""
+        return self._view is not None
+
+    def take(self, data: bytes) -> None:
+        """Its beginning, where no parser counts what is still to come."""
+        self._raw = True
+        self.feed(data[: self.announced])
+        self.complete = self._size == self.announced
+
+    def feed(self, data: bytes) -> None:
+        """Bytes that have arrived."""
+        self._size += len(data)
+        if 0 <= self._limit < self._size:
+            self.fail(_too_large(self._size, self._limit))
+        else:
+            self._pieces.append(data)
+
+    def room(self) -> memoryview | None:
+        """The place of the bytes still to come; ``None`` when they are to be fed."""
+        return None if self._view is None else self._view[self._size :]
+
+    def filled(self, count: int) -> bool:
+        """So many bytes arrived in their place. True at the body's end."""
+        self._size += count
+        if self._size < self.announced:
+            return False
+        self.end()
+        return True
+
+    def end(self) -> None:
+        """It is complete."""
+        self.complete = True
+        if self._view is not None:
+            self._view.release()
+            self._view = None
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def fail(self, problem: Exception) -> None:
+        """It will not be complete."""
+        self._pieces.clear()
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(problem)
+
+    async def read(self, limit: int, line: Line) -> bytes:
+        """All of it. Raises ``TooLargeError`` as soon as it is known to exceed ``limit`` bytes."""
+        known = max(self.announced, self._size)
+        if known > limit:
+            raise _too_large(known, limit)
+        if not self.complete:
+            self._limit = limit
+            if self._raw or self.announced - self._size >= IN_PLACE_FROM:
+                self._make_place()
+            self._waiter = asyncio.get_running_loop().create_future()
+            line.listen()
+            await self._waiter
+        if self._place is not None:
+            return self._place.getvalue()
+        return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+
+    def _make_place(self) -> None:
+        """Room for all of it, so that the socket is read into it. ``BytesIO`` hands its bytes out uncopied."""
+        self._place = BytesIO()
+        self._place.seek(self.announced - 1)
+        self._place.write(b"\0")
+        self._view = self._place.getbuffer()
+        self._view[: self._size] = b"".join(self._pieces)
+        self._pieces.clear()
+
+
+class Client:
+    """One exchange. ``named`` are the request's headers by name, the last of each name.
+
+    ``started`` and ``finished`` say how much of an answer was given. ``cancels``: whether the client's
+    leaving cancels the task that serves it, from ``watch`` to the last byte of the answer.
+    """
+
+    __slots__ = (
+        "_chunked", "_line", "_pending", "_watched", "cancels", "finished", "gone", "headers", "incoming",
+        "keep", "method", "named", "path", "started", "task",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        line: Line,
+        method: str,
+        path: str,
+        headers: Headers,
+        *,
+        named: dict[bytes, bytes],
+        incoming: Body,
+        keep: bool,
+        modern: bool = True,
+    ) -> None:
+        """``keep``: the connection may serve another exchange. ``modern``: HTTP/1.1, which has chunks."""
+        self.method = method
+        self.path = path
+        self.headers = headers
+        self.named = named
+        self.incoming = incoming
+        self.keep = keep
         self.gone = False
         self.started = False
+        self.finished = False
         self.cancels = True
-        self._receive = receive
-        self._send = send
-        self._timer: asyncio.TimerHandle | None = None
-        self._watcher: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[Any] | None = None
+        self._line = line
+        self._chunked = modern
+        self._pending = b""
+        self._watched = False
 
-    async def body(self, limit: int, announced: int) -> bytes:
+    @property
+    def expects(self) -> bool:
+        """Whether it waits for leave to send its body (RFC 9110, section 10.1.1)."""
+        return self._chunked and self.named.get(b"expect", b"").lower() == b"100-continue"
+
+    async def body(self, limit: int) -> bytes:
         """The whole body. Raises ``TooLargeError`` as soon as it is known to exceed ``limit`` bytes."""
-        if announced > limit:
-            raise _too_large(announced, limit)
-        pieces: list[bytes] = []
-        size = 0
-        more = True
-        while more:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                self.gone = True
-                raise ClientGoneError
-            data: bytes = message.get("body", b"")
-            size += len(data)
-            if size > limit:
-                raise _too_large(size, limit)
-            pieces.append(data)
-            more = message.get("more_body", False)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if self.gone:
+            raise ClientGoneError
+        return await self.incoming.read(limit, self._line)
 
     def watch(self) -> None:
-        """Begin to notice that the client leaves."""
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - ASGI servers run each request in a task
-        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER, self._begin, task)
+        """From here on the client's leaving cancels the task that serves it."""
+        self._watched = True
+        if self.gone:
+            self._cancel()
 
     def unwatch(self) -> None:
         """The answer is complete, or nobody cares any more."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._watcher is not None:
-            self._watcher.cancel()
-            self._watcher = None
+        self._watched = False
+
+    def leave(self) -> None:
+        """The client is gone."""
+        self.gone = True
+        self.incoming.fail(ClientGoneError())
+        if self._watched:
+            self._cancel()
 
     async def reply(self, reply: Reply) -> None:
         """A complete answer at once."""
-        length = (b"content-length", b"%d" % len(reply.body))
-        await self._start(reply.status, [(b"content-type", reply.content_type), length, *reply.headers])
-        await self.finish(reply.body)
+        self.unwatch()
+        self.started = self.finished = True
+        if self.gone:
+            return
+        body = b"" if self.method == "HEAD" else reply.body
+        head = self._head(reply.status, reply.content_type, reply.headers, b"content-length: %d" % len(reply.body))
+        if len(body) < JOIN_BELOW:
+            self._line.write(head + body)
+        else:
+            self._line.write(head)
+            self._line.write(body)
+        if self._line.full:
+            await self._line.room()
 
     async def start(self, status: int, content_type: bytes, headers: Headers) -> None:
-        """The head of a streamed answer."""
-        plain = [(b"content-type", content_type), (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
-        await self._start(status, [*plain, *headers])
+        """The head of a streamed answer; it leaves with the first bytes of its body."""
+        self.started = True
+        self.keep = self.keep and self._chunked
+        framing = _CHUNKED if self._chunked else _UNTIL_CLOSE
+        self._pending = self._head(status, content_type, headers, framing)
 
     async def write(self, data: bytes) -> None:
         """A part of a streamed answer. Waits while the client reads slower than it is written to."""
-        if not self.gone:
-            await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        if self.gone or not data:
+            return
+        if self._chunked:
+            data = b"%b%x\r\n%b\r\n" % (self._pending, len(data), data)
+        elif self._pending:
+            data = self._pending + data
+        self._pending = b""
+        self._line.write(data)
+        if self._line.full:
+            await self._line.room()
 
     async def finish(self, data: bytes) -> None:
-        """The last part of an answer."""
+        """The last part of a streamed answer."""
         self.unwatch()
-        if not self.gone:
-            await self._send({"type": "http.response.body", "body": data})
+        self.finished = True
+        if self.gone:
+            return
+        if self._chunked:
+            data = (b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data)) if data else b"0\r\n\r\n"
+        self._line.write(self._pending + data)
+        self._pending = b""
+        if self._line.full:
+            await self._line.room()
 
-    async def _start(self, status: int, headers: Headers) -> None:
-        self.started = True
-        if not self.gone:
-            await self._send({"type": "http.response.start", "status": status, "headers": headers})
+    def _head(self, status: int, content_type: bytes, headers: Headers, framing: bytes) -> bytes:
+        if not self.incoming.complete:
+            self.keep = False
+        lines = [status_line(status) + content_type, framing]
+        lines += [name + b": " + value for name, value in headers]
+        if not self.keep:
+            lines.append(b"connection: close")
+        elif not self._chunked:
+            lines.append(b"connection: keep-alive")
+        lines.append(b"\r\n")
+        return b"\r\n".join(lines)
 
-    def _begin(self, task: asyncio.Task[Any]) -> None:
-        self._timer = None
-        self._watcher = task.get_loop().create_task(self._watch(task))
+    def _cancel(self) -> None:
+        if self.cancels and self.task is not None:
+            self.task.cancel()
 
-    async def _watch(self, task: asyncio.Task[Any]) -> None:
-        message = await self._receive()
-        while message["type"] != "http.disconnect":
-            message = await self._receive()
-        self.gone = True
-        if self.cancels:
-            task.cancel()
+
+_UNTIL_CLOSE = b"cache-control: no-cache\r\nx-accel-buffering: no"
+_CHUNKED = _UNTIL_CLOSE + b"\r\ntransfer-encoding: chunked"
+
+
+@lru_cache(maxsize=600)
+def status_line(status: int) -> bytes:
+    """The first line of an answer, and the name of the header that every answer has."""
+    try:
+        reason = HTTPStatus(status).phrase
+    except ValueError:
+        reason = ""
+    return f"HTTP/1.1 {status} {reason}\r\ncontent-type: ".encode()
 
 
 def _too_large(size: int, limit: int) -> TooLargeError:

@@ -3,10 +3,7 @@
 It belongs to the worker, not to a snapshot: a new snapshot keeps what was learned under the old one.
 """
 
-from collections.abc import Callable
 from typing import TypeVar
-
-import msgspec
 
 from farthing.core.facts import ErrorKind, RequestFact, Status
 from farthing.gateway.latency import Latency
@@ -18,7 +15,7 @@ TOKENS_PER_BYTE = 0.25
 """Input tokens per estimated one before anything was observed; English text has about four bytes a token
 (platform.openai.com/tokenizer)."""
 
-OUTPUT_TOKENS = 256
+OUTPUT_TOKENS = 250
 """Expected output tokens before anything was observed."""
 
 FAILURES_ALLOWED = 3
@@ -29,6 +26,7 @@ LONGEST_REST_S = 60.0
 LONGEST_WISH_S = 3600.0
 """A provider that asks for more rest than this is asked again after it."""
 
+_MEAN_OF = 20
 _MOST_ENTRIES = 4096
 _MOST_PENDING = 8192
 
@@ -80,8 +78,10 @@ class Mean:
         self.value = 0.0
 
     def add(self, value: float) -> None:
-        self.count = min(self.count + 1, 20)
-        self.value += (value - self.value) / self.count
+        count = self.count
+        if count < _MEAN_OF:
+            count = self.count = count + 1
+        self.value += (value - self.value) / count
 
 
 class Track:
@@ -105,37 +105,38 @@ class Expectation:
         self.output = Mean()
 
 
-class Pending(msgspec.Struct, frozen=True, gc=False):
-    """What was promised about a request whose outcome is still to come."""
-
-    asked: str
-    input_estimate: int
-
+Pending = tuple[str, int]
+"""What was promised about a request whose outcome is still to come: the name asked for and the input's estimate."""
 
 V = TypeVar("V")
 
 
 class Experience:
-    """Everything learned, in bounded memory: the oldest entries make room for new ones."""
+    """Everything learned, in bounded memory: the oldest entries make room for new ones.
+
+    ``changes`` counts what alters decisions: a target that fails or recovers, a quantile that moves.
+    """
 
     def __init__(self) -> None:
+        self.changes = 0
         self._tracks: dict[Key, Track] = {}
         self._expected: dict[tuple[str, Key | None], Expectation] = {}
         self._pending: dict[str, Pending] = {}
 
     def track(self, key: Key) -> Track:
         """The record of a target, blank when it is new."""
-        return _entry(self._tracks, key, Track)
+        return self._tracks.get(key) or _added(self._tracks, key, Track())
 
     def expectation(self, asked: str, key: Key | None = None) -> Expectation:
         """What to expect of a name at a target, or of the name anywhere."""
-        return _entry(self._expected, (asked, key), Expectation)
+        place = (asked, key)
+        return self._expected.get(place) or _added(self._expected, place, Expectation())
 
     def promise(self, request_id: str, asked: str, input_estimate: int) -> None:
         """Remember a request's estimate until its outcome is observed."""
         if len(self._pending) >= _MOST_PENDING:
             del self._pending[next(iter(self._pending))]
-        self._pending[request_id] = Pending(asked, input_estimate)
+        self._pending[request_id] = (asked, input_estimate)
 
     def observe(self, fact: RequestFact, retry_after: float = 0.0) -> None:
         """Learn from an attempt. What a client broke off teaches nothing."""
@@ -145,41 +146,46 @@ class Experience:
         track = self.track(key)
         ended = fact.at.timestamp() + (fact.total_ms or 0.0) / 1000
         if fact.status is Status.OK:
-            track.health.succeeded()
+            if track.health.failures:
+                track.health.succeeded()
+                self.changes += 1
             self._learn_tokens(fact, key)
         elif fact.error_kind in _TARGETS_FAULT or fact.error_kind is ErrorKind.RATE_LIMIT:
             track.health.failed(fact.error_kind, ended, retry_after)
+            self.changes += 1
         if fact.status is Status.OK or fact.error_kind is ErrorKind.TIMEOUT:
-            _learn_latency(track, fact, ended)
+            self.changes += _learn_latency(track, fact, ended)
 
     def _learn_tokens(self, fact: RequestFact, key: Key) -> None:
         promised = self._pending.pop(fact.request_id, None)
         if promised is None or not fact.usage:
             return
+        asked, estimate = promised
         fresh = fact.input_tokens + fact.cache_read_tokens + fact.cache_write_tokens
-        for expected in (self.expectation(promised.asked, key), self.expectation(promised.asked)):
-            if promised.input_estimate:
-                expected.input.add(fresh / promised.input_estimate)
-            expected.output.add(fact.output_tokens + fact.reasoning_tokens)
+        output = fact.output_tokens + fact.reasoning_tokens
+        for expected in (self.expectation(asked, key), self.expectation(asked)):
+            if estimate:
+                expected.input.add(fresh / estimate)
+            expected.output.add(output)
 
 
-def _learn_latency(track: Track, fact: RequestFact, ended: float) -> None:
-    """The upstream's own time: what passed before this attempt began is not its doing."""
+def _learn_latency(track: Track, fact: RequestFact, ended: float) -> bool:
+    """The upstream's own time: what passed before this attempt began is not its doing. Whether a quantile moved."""
     if fact.upstream_ms is None:
-        return
-    track.total.add(fact.upstream_ms, ended)
+        return False
+    moved = track.total.add(fact.upstream_ms, ended)
     if fact.ttft_ms is not None and fact.total_ms is not None:
         waited = max(0.0, fact.total_ms - fact.upstream_ms)
-        track.ttft.add(max(0.0, fact.ttft_ms - waited), ended)
+        moved |= track.ttft.add(max(0.0, fact.ttft_ms - waited), ended)
+    return moved
 
 
 K = TypeVar("K")
 
 
-def _entry(entries: dict[K, V], key: K, make: Callable[[], V]) -> V:
-    found = entries.get(key)
-    if found is None:
-        if len(entries) >= _MOST_ENTRIES:
-            del entries[next(iter(entries))]
-        found = entries[key] = make()
-    return found
+def _added(entries: dict[K, V], key: K, new: V) -> V:
+    """A new entry, for which the oldest goes when there are too many."""
+    if len(entries) >= _MOST_ENTRIES:
+        del entries[next(iter(entries))]
+    entries[key] = new
+    return new

@@ -25,6 +25,8 @@ _LOG_GAMMA = log(_GAMMA)
 _BUCKETS = ceil(log(MOST_MS / LEAST_MS) / _LOG_GAMMA) + 1
 _LARGEST_EXPONENT = 230.0
 _REFRESH = 16
+_FRESH = 128
+"""Samples up to which every refresh counts: a rule that asks for so many may begin to hold with it."""
 
 
 class Latency:
@@ -46,8 +48,11 @@ class Latency:
         self._seen = 0
         self.p50 = self.p95 = self.p99 = 0.0
 
-    def add(self, ms: float, at: float) -> None:
-        """Take a sample. Durations outside ``LEAST_MS`` … ``MOST_MS`` count as the nearest of them."""
+    def add(self, ms: float, at: float) -> bool:
+        """Take a sample. Durations outside ``LEAST_MS`` … ``MOST_MS`` count as the nearest of them.
+
+        Returns whether the refreshed quantiles may count differently: moved by a tenth, or fresh.
+        """
         if not self._seen:
             self._start = self._newest = at
         self._newest = max(self._newest, at)
@@ -57,11 +62,10 @@ class Latency:
             age = 0.0
         weight = exp(age)
         bucket = ceil(log(ms / LEAST_MS) / _LOG_GAMMA) if ms > LEAST_MS else 0
-        self._weights[min(bucket, _BUCKETS - 1)] += weight
+        self._weights[bucket if bucket < _BUCKETS else _BUCKETS - 1] += weight
         self._total += weight
         self._seen += 1
-        if self._seen < _REFRESH or self._seen % _REFRESH == 0:
-            self.p50, self.p95, self.p99 = self.quantiles((0.5, 0.95, 0.99))
+        return (self._seen < _REFRESH or self._seen % _REFRESH == 0) and self._refreshed()
 
     def samples(self, at: float) -> float:
         """How many samples the histogram is worth at ``at``: old ones count in part, and none once stale."""
@@ -79,6 +83,11 @@ class Latency:
             return (0.0,) * len(qs)
         below = list(accumulate(self._weights))
         return tuple(_middle(bisect_left(below, q * below[-1])) for q in qs)
+
+    def _refreshed(self) -> bool:
+        before = (self.p50, self.p95, self.p99)
+        now = self.p50, self.p95, self.p99 = self.quantiles((0.5, 0.95, 0.99))
+        return self._seen <= _FRESH or any(abs(b - a) > a / 10 for a, b in zip(before, now, strict=True))
 
     def _rebase(self, age: float) -> None:
         """Scale the past down by its age, so that a sample of now weighs 1."""

@@ -12,11 +12,11 @@ from functools import lru_cache
 
 import msgspec
 
-from farthing.catalog.price import price_at
+from farthing.catalog.price import Bill, Item, bill_at
 from farthing.core.errors import UsageError
 from farthing.core.facts import ErrorKind, Operation, RequestFact, Source, Status
-from farthing.core.money import LEDGER_PLACES, USD, Money, Unpriced
-from farthing.core.nouns import Offer, Quote, QuoteLine, Terms
+from farthing.core.money import LEDGER_PLACES, USD, Unpriced, ledger_amount
+from farthing.core.nouns import Offer, Terms
 from farthing.core.units import INPUT, OUTPUT, Count, Unit, Usage
 from farthing.gateway.ports import Call, Meter, Route, Target
 
@@ -58,7 +58,7 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     source: Source = Source.NONE
     unpriced: str = ""
     offer: str
-    quote: Quote | None = None
+    bill: Bill | None = None
 
 
 def begin(call: Call, route: Route, target: Target, attempt: int, *, worker: str) -> RequestFact:
@@ -103,8 +103,8 @@ def finish(
     cost = cost_of(fact, meter, target, http_status)
     usage = meter.usage
     columns, lines = _NO_COLUMNS, ()
-    if cost.quote is not None:
-        columns, lines = _itemised(cost.quote.lines)
+    if cost.bill is not None:
+        columns, lines = _itemised(cost.bill.items)
     elif usage is not None:
         columns = disjoint(usage)
     return msgspec.structs.replace(
@@ -145,18 +145,18 @@ def cost_of(fact: RequestFact, meter: Meter, target: Target, http_status: int) -
         if reported.currency != USD:
             reason = f"{target.provider.name} reported {reported}, and the request ledger is kept in {USD}"
             return Cost(offer=target.offer_id, unpriced=reason)
-        return Cost(offer=target.offer_id, amount=reported.rounded().amount, source=Source.PROVIDER)
+        return Cost(offer=target.offer_id, amount=ledger_amount(reported.amount), source=Source.PROVIDER)
     if meter.usage is None:
         return _without_usage(fact, meter, target, http_status)
     offers = _served(target, meter.service_tier)
     if isinstance(offers, str):
         return Cost(offer=target.offer_id, unpriced=offers)
-    quote = _quote(meter.usage, offers, fact)
+    bill = _bill(meter.usage, offers, fact)
     offer = offers[0].id
-    if isinstance(quote, str):
-        return Cost(offer=offer, unpriced=quote)
+    if isinstance(bill, str):
+        return Cost(offer=offer, unpriced=bill)
     source = Source.CATALOG if meter.usage_source is Source.PROVIDER else Source.ESTIMATED
-    return Cost(offer=offer, amount=_ledger_amount(quote), source=source, quote=quote)
+    return Cost(offer=offer, amount=ledger_amount(bill.total), source=source, bill=bill)
 
 
 def disjoint(usage: Usage) -> Columns:
@@ -185,21 +185,14 @@ def _served(target: Target, tier: str) -> tuple[Offer, ...] | str:
     return target.other_terms.get(terms) or f"no {terms} price is known for {target.model}, which was served so"
 
 
-def _quote(usage: Usage, offers: tuple[Offer, ...], fact: RequestFact) -> Quote | str:
-    """A priced quote in the ledger's currency, or why there is none."""
-    try:
-        quote = price_at(usage, offers, fact.at)
-    except UsageError as contradiction:
-        return str(contradiction)
-    total = quote.total
-    if isinstance(total, Unpriced):
-        return total.reason
-    return quote if total.currency == USD else f"priced in {total.currency}, and the request ledger is kept in {USD}"
-
-
-def _ledger_amount(quote: Quote) -> Decimal:
-    assert isinstance(quote.total, Money)  # noqa: S101 - _quote returns no other
-    return quote.total.rounded().amount
+def _bill(usage: Usage, offers: tuple[Offer, ...], fact: RequestFact) -> Bill | str:
+    """A whole bill in the ledger's currency, or why there is none."""
+    bill = bill_at(usage, offers, fact.at)
+    if isinstance(bill, Unpriced):
+        return bill.reason
+    if bill.missing is not None:
+        return bill.missing.reason
+    return bill if bill.currency == USD else f"priced in {bill.currency}, and the request ledger is kept in {USD}"
 
 
 def _without_usage(fact: RequestFact, meter: Meter, target: Target, http_status: int) -> Cost:
@@ -234,8 +227,8 @@ def _baseline(fact: RequestFact, usage: Usage | None, cost: Cost, baseline: Targ
         return cost.amount
     if not baseline.offers:
         return None
-    quote = _quote(usage, baseline.offers, fact)
-    return None if isinstance(quote, str) else _ledger_amount(quote)
+    bill = _bill(usage, baseline.offers, fact)
+    return None if isinstance(bill, str) else ledger_amount(bill.total)
 
 
 def _columns(leaves: Iterable[tuple[Unit, Count]]) -> Columns:
@@ -245,16 +238,15 @@ def _columns(leaves: Iterable[tuple[Unit, Count]]) -> Columns:
     return _five(sums)
 
 
-def _itemised(lines: Iterable[QuoteLine]) -> tuple[Columns, tuple[Line, ...]]:
-    """Columns and cost lines of a quote in one pass: its lines are the usage's leaves."""
+def _itemised(bill: Iterable[Item]) -> tuple[Columns, tuple[Line, ...]]:
+    """Columns and cost lines in one pass: the items of a bill are the usage's leaves."""
     sums: list[Count] = [0, 0, 0, 0, 0, 0]
-    items: list[Line] = []
-    for line in lines:
-        name, column = _place(line.unit)
-        quantity, rate = line.quantity, line.rate
+    lines: list[Line] = []
+    for unit, quantity, rate, amount in bill:
+        name, column = _place(unit)
         sums[column] += quantity
-        items.append((name, fixed(quantity), fixed(rate.amount), rate.per, fixed(line.amount.amount)))
-    return _five(sums), tuple(items)
+        lines.append((name, fixed(quantity), fixed(rate.amount), rate.per, fixed(amount)))
+    return _five(sums), tuple(lines)
 
 
 def fixed(number: Count) -> str:
@@ -264,7 +256,8 @@ def fixed(number: Count) -> str:
 
 
 def _five(sums: list[Count]) -> Columns:
-    return (_whole(sums[0]), _whole(sums[1]), _whole(sums[2]), _whole(sums[3]), _whole(sums[4]))
+    a, b, c, d, e, _ = sums
+    return _whole(a), _whole(b), _whole(c), _whole(d), _whole(e)
 
 
 def _whole(count: Count) -> int:

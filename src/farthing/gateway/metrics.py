@@ -6,7 +6,7 @@ what is owed stands in the ledger.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -32,6 +32,11 @@ class Histogram(msgspec.Struct, gc=False):
         self.counts[bisect_left(BUCKETS, seconds)] += 1
         self.total += seconds
 
+    def merge(self, other: "Histogram") -> None:
+        """Count what another one observed."""
+        self.counts = [mine + more for mine, more in zip(self.counts, other.counts, strict=True)]
+        self.total += other.total
+
 
 class Series(msgspec.Struct):
     """Everything counted under one set of labels."""
@@ -43,6 +48,29 @@ class Series(msgspec.Struct):
     duration: Histogram = msgspec.field(default_factory=Histogram)
     first: Histogram = msgspec.field(default_factory=Histogram)
 
+    def add(self, other: "Series") -> None:
+        """Count what another one counted."""
+        self.facts += other.facts
+        self.unpriced += other.unpriced
+        self.cost += other.cost
+        self.tokens = [mine + more for mine, more in zip(self.tokens, other.tokens, strict=True)]
+        self.duration.merge(other.duration)
+        self.first.merge(other.first)
+
+
+class Tally(msgspec.Struct):
+    """What one worker has counted and holds, for itself or for those beside it to show.
+
+    ``name`` is the process, ``worker`` its number, which outlives it. ``gauges`` are by metric name, without the
+    ``farthing_`` prefix.
+    """
+
+    name: str
+    worker: str
+    series: dict[Key, Series]
+    refused: dict[int, int]
+    gauges: dict[str, float]
+
 
 _CLASSES = ("input", "cache_read", "cache_write", "output", "reasoning")
 _LABELS = ("operation", "provider", "offer", "status", "error")
@@ -50,10 +78,11 @@ _OTHER: Key = ("other", "other", "other", "other", "other")
 
 
 class Metrics:
-    """The counters of one worker."""
+    """The counters of one worker. ``name`` is its process."""
 
-    def __init__(self, worker: str) -> None:
-        self._worker = worker
+    def __init__(self, worker: str, name: str = "") -> None:
+        self.worker = worker
+        self.name = name
         self._series: dict[Key, Series] = {}
         self.refused: dict[int, int] = {}
         self.in_flight = 0
@@ -86,25 +115,44 @@ class Metrics:
 
     def render(self, gauges: Mapping[str, float]) -> bytes:
         """The exposition. ``gauges`` are further values by metric name, without the ``farthing_`` prefix."""
-        worker = f'worker="{self._worker}"'
-        rows = [(_labelled(worker, key), series) for key, series in self._series.items()]
-        lines = [
-            *_family("attempts_total", "counter", ((f"{{{at}}}", s.facts) for at, s in rows)),
-            *_family("unpriced_total", "counter", ((f"{{{at}}}", s.unpriced) for at, s in rows)),
-            *_family("cost_usd_total", "counter", ((f"{{{at}}}", s.cost) for at, s in rows)),
-            *_family("tokens_total", "counter", _tokens(rows)),
-            *_histogram("duration_seconds", ((at, s.duration) for at, s in rows)),
-            *_histogram("first_byte_seconds", ((at, s.first) for at, s in rows)),
-            *_family("refused_total", "counter", ((f'{{{worker},code="{c}"}}', n) for c, n in self.refused.items())),
-        ]
-        for name, value in {"in_flight": float(self.in_flight), **gauges}.items():
-            lines += _family(name, "gauge", ((f"{{{worker}}}", value),))
-        return ("\n".join(lines) + "\n").encode()
+        return exposition([self.tally(gauges)])
+
+    def tally(self, gauges: Mapping[str, float]) -> Tally:
+        """Everything counted so far; it goes on counting."""
+        held = {"in_flight": float(self.in_flight), **gauges}
+        return Tally(name=self.name, worker=self.worker, series=self._series, refused=self.refused, gauges=held)
+
+    def resume(self, before: Tally) -> None:
+        """Go on from what an earlier process of this worker had counted, so that no counter starts again."""
+        for key, series in before.series.items():
+            own = self._series.get(key) or self._new(key)
+            own.add(series)
+        for status, count in before.refused.items():
+            self.refused[status] = self.refused.get(status, 0) + count
 
     def _new(self, key: Key) -> Series:
         if len(self._series) >= MAX_SERIES:
             key = _OTHER
         return self._series.setdefault(key, Series())
+
+
+def exposition(tallies: Sequence[Tally]) -> bytes:
+    """What some workers counted and hold, each metric's samples together, as the format asks for."""
+    rows = [(_labelled(f'worker="{t.worker}"', key), series) for t in tallies for key, series in t.series.items()]
+    refused = ((f'{{worker="{t.worker}",code="{c}"}}', n) for t in tallies for c, n in t.refused.items())
+    lines = [
+        *_family("attempts_total", "counter", ((f"{{{at}}}", s.facts) for at, s in rows)),
+        *_family("unpriced_total", "counter", ((f"{{{at}}}", s.unpriced) for at, s in rows)),
+        *_family("cost_usd_total", "counter", ((f"{{{at}}}", s.cost) for at, s in rows)),
+        *_family("tokens_total", "counter", _tokens(rows)),
+        *_histogram("duration_seconds", ((at, s.duration) for at, s in rows)),
+        *_histogram("first_byte_seconds", ((at, s.first) for at, s in rows)),
+        *_family("refused_total", "counter", refused),
+    ]
+    for name in dict.fromkeys(name for t in tallies for name in t.gauges):
+        held = ((f'{{worker="{t.worker}"}}', t.gauges[name]) for t in tallies if name in t.gauges)
+        lines += _family(name, "gauge", held)
+    return ("\n".join(lines) + "\n").encode()
 
 
 def _labelled(worker: str, key: Key) -> str:

@@ -37,7 +37,6 @@ from farthing.gateway.wire.errors import error_body
 from farthing.gateway.wire.read import read_call
 
 MAX_ATTEMPTS = 4
-_LENGTH_DIGITS = 20
 
 Observer = Callable[[RequestFact], None]
 
@@ -79,7 +78,7 @@ class Exchange:
     ) -> None:
         self.client = client
         self.headers = headers
-        self.named = dict(headers)
+        self.named = client.named
         self.path = path
         self.operation = operation
         self.dialect = dialect
@@ -104,8 +103,7 @@ async def authenticate(exchange: Exchange, parts: Parts) -> None:
 
 async def read(exchange: Exchange, parts: Parts) -> None:
     """What is asked for. From here on it is noticed when the client leaves."""
-    length = exchange.named.get(b"content-length", b"0")[:_LENGTH_DIGITS]
-    body = await exchange.client.body(parts.max_body_bytes, int(length) if length.isdigit() else 0)
+    body = await exchange.client.body(parts.max_body_bytes)
     exchange.call = read_call(
         exchange.operation,
         exchange.dialect,
@@ -166,8 +164,6 @@ async def refuse(exchange: Exchange, parts: Parts, error: FarthingError) -> None
         _observe(parts, fact)
     if not exchange.client.started:
         headers = request_id_headers(exchange.dialect, exchange.request_id)
-        if status == 413:  # noqa: PLR2004 - the rest of the body is not wanted
-            headers.append((b"connection", b"close"))
         await exchange.client.reply(Reply(status=status, body=body, headers=headers))
 
 

@@ -1,13 +1,17 @@
 """Decides where a call goes: the cheapest target that is allowed, able, well and fast enough.
 
 What cannot change between two calls of the same kind (names, keys, tags, regions, abilities) is worked out
-once and kept; context, health, latency and cost are looked at for every call. Every target that is
-not chosen appears in the decision once, with the stage that it fell at and the numbers.
+once and kept; context, health, latency and cost are looked at for every call. Calls that are expected to
+come to the same tokens get the same route for a moment (``KEPT``), unless a target's health or speed changes
+in it. Every target that is not chosen appears in the decision once, with the stage that it fell at and the
+numbers.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import count
 from math import inf, log
 from typing import Literal
 
@@ -25,9 +29,16 @@ from farthing.gateway.ratecard import RateCard, rate_card
 from farthing.gateway.resolve import Resolved, Resolver, on_demand
 from farthing.gateway.snapshot import Snapshot
 
+KEPT = timedelta(milliseconds=100)
+"""How long a route is given to equal calls. Quantiles in it may be that old; a failure is never."""
+
 _MOST_PLANS = 2048
+_MOST_ROUTES = 2048
 _ENOUGH = 5
 """Observations of a name at one target before they count more than those of the name anywhere."""
+
+Tokens = tuple[int, int]
+"""Expected input and output tokens."""
 
 _SILENT = frozenset({Operation.EMBEDDING, Operation.COUNT_TOKENS})
 """Operations whose answers hold no output tokens."""
@@ -55,6 +66,7 @@ class Candidate:
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What is settled for every call of one kind. ``baseline`` is the first target that was named and may serve."""
 
+    number: int
     asked: str
     candidates: tuple[Candidate, ...]
     rejected: tuple[Rejection, ...]
@@ -62,6 +74,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     baseline: Candidate
     strategy: Literal["cheapest", "weighted"]
     objective: Objective
+    cliffs: tuple[int, ...]
+    """Input tokens above which somebody's price changes."""
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A route, and while what it was decided on holds."""
+
+    route: Route
+    changes: int
+    since: datetime
+    until: datetime
 
 
 class SnapshotRouter:
@@ -82,6 +105,8 @@ class SnapshotRouter:
         self._resolver = Resolver(snapshot, providers)
         self._draw = draw
         self._plans: dict[tuple[object, ...], Plan] = {}
+        self._kept: dict[tuple[object, ...], Kept] = {}
+        self._numbers = count()
         self._names: list[str] = []
 
     def route(self, call: Call) -> Route:
@@ -91,11 +116,29 @@ class SnapshotRouter:
         and ``InputError`` when none is eligible for another reason.
         """
         plan = self._plan(call)
-        prospects, rejected, overruled = sift_soft(self._prospects(call, plan))
+        tokens = self._tokens(call, plan)
+        self.experience.promise(call.request_id, call.model, call.input_estimate)
+        if plan.strategy == "weighted":
+            return self._routed(call, plan, tokens)
+        key = (plan.number, call.output_limit, *tokens)
+        kept = self._kept.get(key)
+        if kept is None or kept.changes != self.experience.changes or not kept.since <= call.at < kept.until:
+            kept = self._keep(key, call, plan, self._routed(call, plan, tokens))
+        return kept.route
+
+    def _keep(self, key: tuple[object, ...], call: Call, plan: Plan, route: Route) -> Kept:
+        """Note a route for as long as no price in it can change."""
+        if len(self._kept) >= _MOST_ROUTES:
+            self._kept.clear()
+        until = min(call.at + KEPT, *(c.card(call.at).until for c in (*plan.candidates, plan.baseline)))
+        kept = self._kept[key] = Kept(route, self.experience.changes, call.at, until)
+        return kept
+
+    def _routed(self, call: Call, plan: Plan, tokens: list[Tokens]) -> Route:
+        prospects, rejected, overruled = sift_soft(self._prospects(call, plan, tokens))
         ordered = self._drawn(prospects) if plan.strategy == "weighted" else _by_cost(prospects)
         rejected += _losers(ordered, plan.strategy)
         decision = _decision(call, plan, ordered, (*plan.rejected, *rejected), overruled)
-        self.experience.promise(call.request_id, call.model, call.input_estimate)
         return Route(
             targets=tuple([p.target for p in ordered]),
             decision=decision,
@@ -136,6 +179,7 @@ class SnapshotRouter:
             raise _refusal(call, rejected)
         able, unable, overruled = sift_able(targets, need)
         return Plan(
+            number=next(self._numbers),
             asked=call.model,
             candidates=tuple(map(Candidate, able)),
             rejected=rejected + unable,
@@ -143,22 +187,30 @@ class SnapshotRouter:
             baseline=Candidate(on_demand(able[0])),
             strategy=resolved.strategy,
             objective=strictest(call.objective, resolved.objective),
+            cliffs=tuple(sorted({p.above for target in able for o in target.offers for p in o.prices if p.above})),
         )
 
-    def _prospects(self, call: Call, plan: Plan) -> list[Prospect]:
-        experience, now, anywhere = self.experience, call.at.timestamp(), None
-        prospects: list[Prospect] = []
+    def _tokens(self, call: Call, plan: Plan) -> list[Tokens]:
+        """Expected tokens at every candidate, after what was seen there or, until that is enough, anywhere."""
+        experience, anywhere = self.experience, None
+        found: list[Tokens] = []
         for candidate in plan.candidates:
             expected = experience.expectation(call.model, candidate.key)
             if expected.output.count < _ENOUGH:
                 anywhere = expected = anywhere or experience.expectation(call.model)
-            input_tokens, output_tokens = expected_tokens(call, expected)
+            found.append(expected_tokens(call, expected, plan.cliffs))
+        return found
+
+    def _prospects(self, call: Call, plan: Plan, tokens: list[Tokens]) -> list[Prospect]:
+        now = call.at.timestamp()
+        prospects: list[Prospect] = []
+        for candidate, (input_tokens, output_tokens) in zip(plan.candidates, tokens, strict=True):
             card = candidate.card(call.at)
             prospects.append(
                 Prospect(
                     target=candidate.target,
                     name=candidate.name,
-                    track=experience.track(candidate.key),
+                    track=self.experience.track(candidate.key),
                     now=now,
                     objective=plan.objective,
                     input=input_tokens,
@@ -177,14 +229,34 @@ class SnapshotRouter:
         return [prospects[i] for i in order]
 
 
-def expected_tokens(call: Call, expected: Expectation) -> tuple[int, int]:
-    """Input and output tokens to expect of a call, after what was observed under its name."""
-    ratio = expected.input.value if expected.input.count else TOKENS_PER_BYTE
-    input_tokens = round(call.input_estimate * ratio)
+def expected_tokens(call: Call, expected: Expectation, cliffs: tuple[int, ...] = ()) -> Tokens:
+    """Input and output tokens to expect of a call, after what was observed under its name.
+
+    Both are ``rounded``, but never across one of the ``cliffs``.
+    """
+    exact = call.input_estimate * (expected.input.value if expected.input.count else TOKENS_PER_BYTE)
+    input_tokens = rounded(exact)
+    if cliffs and any((exact > cliff) != (input_tokens > cliff) for cliff in cliffs):
+        input_tokens = round(exact)
     if call.operation in _SILENT:
         return input_tokens, 0
-    output = round(expected.output.value) if expected.output.count else OUTPUT_TOKENS
+    output = rounded(expected.output.value) if expected.output.count else OUTPUT_TOKENS
     return input_tokens, min(output, call.output_limit) if call.output_limit else output
+
+
+def rounded(tokens: float) -> int:
+    """Tokens as exactly as an expectation is worth: to 2.5 %, on steps of 1, 2 or 5 times a power of ten.
+
+    So calls of about the same size are expected to cost the same, and can share a decision.
+    """
+    whole = round(tokens)
+    step = _STEPS[bisect_right(_STEPS_FROM, whole)]
+    return (whole + step // 2) // step * step
+
+
+_STEPS = tuple(digit * 10**power for power in range(10) for digit in (1, 2, 5))
+_STEPS_FROM = tuple(20 * step for step in _STEPS[1:])
+"""Where each longer step begins; every one is a multiple of the step before, so that rounding keeps the order."""
 
 
 def encode(decision: Decision) -> str:

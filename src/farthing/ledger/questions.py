@@ -12,10 +12,11 @@ from farthing.core.time import Window
 DIMENSIONS = (
     "provider", "service", "service_category", "model", "requested_model", "offer", "operation", "team", "project",
     "org", "environment", "feature", "customer", "user", "key", "status", "region", "resource", "sku", "accelerator",
-    "charge_category", "origin", "account", "currency",
+    "charge_category", "origin", "account", "currency", "cost_source",
 )  # fmt: skip
 """What spend can be grouped and filtered by. ``origin`` is ``gateway`` or ``bill``; an empty value is unallocated.
-``tag:NAME`` is a dimension too."""
+``cost_source`` says where a request's cost comes from: ``provider``, ``catalog``, ``estimated``, or ``none`` where it
+is unpriced; bills have none of these. ``tag:NAME`` is a dimension too."""
 
 Basis = Literal["effective", "billed", "list", "contracted"]
 """FOCUS cost basis. Gateway requests have one cost, which counts under each."""

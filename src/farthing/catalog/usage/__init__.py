@@ -63,6 +63,11 @@ def reported_cost(flavor: str, payload: bytes | Mapping[str, Any]) -> Money | No
     return _reader(flavor).cost(payload)
 
 
+def usage_and_cost(flavor: str, payload: bytes | Mapping[str, Any]) -> tuple[Usage | None, Money | None]:
+    """``read_usage`` and ``reported_cost`` of one usage object, read once."""
+    return _reader(flavor).both(payload)
+
+
 def _reader(flavor: str) -> Reader[Any]:
     try:
         return FLAVORS[flavor]
@@ -72,4 +77,4 @@ def _reader(flavor: str) -> Reader[Any]:
         ) from None
 
 
-__all__ = ["FLAVORS", "read_usage", "reported_cost", "usage_in"]
+__all__ = ["FLAVORS", "read_usage", "reported_cost", "usage_and_cost", "usage_in"]

@@ -149,8 +149,10 @@ def _put_input(counts: Counts, details: _InputDetails | None, cached: int | None
         put(counts, CACHE_READ, cached)
         return
     put(counts, CACHE_READ, details.cached_tokens or details.cache_read_input_tokens or cached)
-    put(counts, CACHE_WRITE, details.cache_write_tokens)
-    put(counts, AUDIO_IN, details.audio_tokens)
+    if details.cache_write_tokens:
+        put(counts, CACHE_WRITE, details.cache_write_tokens)
+    if details.audio_tokens:
+        put(counts, AUDIO_IN, details.audio_tokens)
     if details.cached_tokens_details is not None:
         put(counts, AUDIO_READ, details.cached_tokens_details.audio_tokens)
         put(counts, IMAGE_READ, details.cached_tokens_details.image_tokens)

@@ -63,11 +63,12 @@ class Reader(Generic[S]):
     def cost(self, payload: bytes | Mapping[str, Any]) -> Money | None:
         """Money of a usage object; ``None`` as well when it is no amount that an answer can cost."""
         reported = self._decoded(payload)
-        try:
-            money = None if reported is None else self._cost(reported)
-        except InputError:
-            return None
-        return money if money is not None and 0 <= money.amount <= MOST else None
+        return None if reported is None else self._charged(reported)
+
+    def both(self, payload: bytes | Mapping[str, Any]) -> tuple[Usage | None, Money | None]:
+        """Usage and money of a usage object, decoded once."""
+        reported = self._decoded(payload)
+        return (None, None) if reported is None else (_usage(self._counts(reported)), self._charged(reported))
 
     def find(self, answer: bytes | Mapping[str, Any]) -> Usage | None:
         """Usage of a whole answer or event."""
@@ -78,6 +79,13 @@ class Reader(Generic[S]):
             return usage
         extra = {unit: count for unit, count in self._extra(whole).items() if unit not in usage.counts}
         return Usage({**usage.counts, **extra}) if extra else usage
+
+    def _charged(self, reported: S) -> Money | None:
+        try:
+            money = self._cost(reported)
+        except InputError:
+            return None
+        return money if money is not None and 0 <= money.amount <= MOST else None
 
     def _decoded(self, payload: bytes | Mapping[str, Any]) -> S | None:
         try:
@@ -107,7 +115,7 @@ def total(parts: Iterable[int | None]) -> int:
 
 
 def _usage(counts: Counts | None) -> Usage | None:
-    if not counts or any(count > MOST for count in counts.values()):
+    if not counts or max(counts.values()) > MOST:
         return None
     try:
         return Usage(counts)

@@ -2,9 +2,10 @@
 
 import re
 
-from farthing.catalog.usage import read_usage, reported_cost
+from farthing.catalog.usage import usage_and_cost
 from farthing.core.errors import InputError
 from farthing.core.facts import Operation, Source
+from farthing.core.money import Money
 from farthing.core.units import Usage
 from farthing.gateway.ports import Call, Meter
 
@@ -18,10 +19,9 @@ def settle(meter: Meter, call: Call, *, flavor: str, usage: bytes, output_bytes:
     """Complete the counts of a meter. ``usage`` is the provider's usage object as JSON, empty when it sent none;
     ``output_bytes`` the length of the text, reasoning and tool arguments that it generated.
     """
-    counted = _reported(flavor, usage) if usage else None
+    counted, cost = _reported(flavor, usage) if usage else (None, None)
     if counted is not None:
-        meter.usage, meter.usage_source = counted, Source.PROVIDER
-        meter.reported_cost = reported_cost(flavor, usage)
+        meter.usage, meter.usage_source, meter.reported_cost = counted, Source.PROVIDER, cost
     elif call.operation is Operation.COUNT_TOKENS:
         meter.usage, meter.usage_source = Usage.tokens(), Source.PROVIDER
     else:
@@ -35,8 +35,8 @@ def estimated(call: Call, output_bytes: int) -> Usage:
     return Usage.tokens(-(-read // BYTES_PER_TOKEN), -(-output_bytes // BYTES_PER_TOKEN))
 
 
-def _reported(flavor: str, usage: bytes) -> Usage | None:
+def _reported(flavor: str, usage: bytes) -> tuple[Usage | None, Money | None]:
     try:
-        return read_usage(flavor, usage)
+        return usage_and_cost(flavor, usage)
     except InputError:
-        return None
+        return None, None

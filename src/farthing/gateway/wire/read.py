@@ -155,7 +155,7 @@ def read_call(
     pays, where the key leaves it open; ``x-farthing-tags`` and ``x-farthing-regions`` (separated by
     commas) narrow the route; ``x-farthing-label-NAME`` is kept with the request.
     """
-    head = _decode(body, _HEADS[operation])
+    head: Head = decode_json(body, _HEADS[operation])
     call = Call(
         request_id=request_id,
         at=at,
@@ -176,15 +176,6 @@ def read_call(
     if own:
         _apply(call, own)
     return call
-
-
-def _decode(body: bytes, head: type[Head]) -> Head:
-    try:
-        return decode_json(body, head)
-    except RecursionError:
-        raise InputError("nested too deeply", field="body", value="body", remedy="Nest less than 1,000 deep") from None
-    except UnicodeDecodeError as problem:
-        raise InputError("not UTF-8", field="body", value=f"byte {problem.start}", remedy="Encode as UTF-8") from None
 
 
 def _wants_usage(head: Head) -> bool:
