@@ -1,7 +1,7 @@
 """Run by the Python of an environment that holds nothing but the built wheel: does the package stand on its own?
 
-    uv venv .cache/wheel && uv pip install --python .cache/wheel/bin/python dist/*.whl
-    .cache/wheel/bin/python tests/wheel_smoke.py
+uv venv .cache/wheel && uv pip install --python .cache/wheel/bin/python dist/*.whl
+.cache/wheel/bin/python tests/wheel_smoke.py
 """
 
 import importlib

@@ -36,7 +36,8 @@ def page() -> str:
         + table(("path", "operation", "dialect"), _paths())
         + "\nEach path also exists below `/openai` and `/anthropic`, which say the dialect outright. `/v1/models` "
         "answers in Anthropic's shape when `anthropic-version` was sent. `/healthz`, `/readyz` and "
-        "`/metrics` are told in [metrics](metrics.md).\n\nA Farthing key travels as `Authorization: Bearer KEY` or as `x-api-key: KEY`.\n\n"
+        "`/metrics` are told in [metrics](metrics.md).\n\nA Farthing key travels as `Authorization: Bearer KEY` or as "
+        "`x-api-key: KEY`.\n\n"
         "## Request headers\n\nAll are optional. An unknown `x-farthing-` header is refused, so that a typo does not "
         "become unallocated cost. None of them is sent to a provider.\n\n"
         + table(("header", "meaning"), ((code(n), m) for n, m in REQUEST.items()))

@@ -34,7 +34,7 @@ def page() -> str:
     bounds = ", ".join(f"{bound:g}" for bound in BUCKETS)
     return (
         "# Metrics\n\nEach worker answers `GET /metrics` in Prometheus' text format. Workers share a port, so a "
-        "scrape reaches one of them; the label `worker` tells which. Sum over `worker`.\n\n"
+        "scrape reaches one of them; it shows all that live, by the label `worker`. Sum over `worker`.\n\n"
         + table(("metric", "kind", "labels", "meaning"), rows)
         + f"\nHistograms have the buckets {bounds} seconds. Labels come from the settings and from closed lists, "
         f"never from clients, and one worker keeps {MAX_SERIES:,} label sets at most; what comes "

@@ -99,6 +99,20 @@ def test_the_overviews_totals_are_those_of_the_command_line(visit, shown):
     expect(watched.page.locator(".notice").first).to_contain_text(f"{total['unpriced_requests']} requests")
 
 
+def test_what_is_unpriced_can_be_opened(visit):
+    watched = visit()
+    page = watched.page
+    watched.settle()
+    page.locator(".notice").first.get_by_role("link", name="Show them").click()
+    watched.settle()
+    unpriced = sum(1 for f in FACTS if f.cost is None)
+    expect(page.get_by_role("group", name="Filters")).to_contain_text("cost source is none")
+    rows = page.locator("section[aria-label=Requests] tbody tr")
+    expect(rows).to_have_count(unpriced)
+    for row in rows.all():
+        expect(row).to_contain_text("unpriced")
+
+
 def test_the_requests_totals_are_over_all_that_match(visit, shown):
     watched = visit()
     window = window_of(watched.page, f"{shown.web_url}/requests?window=30d&where=team:search")
@@ -289,3 +303,14 @@ def test_csv_holds_what_the_table_totals(visit, shown):
     column = lines[0].split(",").index("cost")
     cost = sum((Decimal(line.split(",")[column]) for line in lines[1:]), Decimal(0))
     assert cost == watched.amounts("section[aria-labelledby=spend] tfoot")[0]
+
+
+@pytest.mark.parametrize(("path", "column"), [("/keys", "name"), ("/providers", "base_url"), ("/prices", "amount")])
+def test_tables_without_facts_are_csv_too(visit, path, column):
+    watched = visit()
+    page = watched.open(path)
+    watched.settle()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV").click()
+    assert download.value.suggested_filename == f"{path[1:]}.csv"
+    assert column in download.value.path().read_text().splitlines()[0].split(",")

@@ -351,7 +351,7 @@ def test_any_path_and_method_is_answered(bench, path, method, anthropic):
         headers.append((b"anthropic-version", b"2023-06-01"))
     got = bench.ask("/" + path.lstrip("/"), b"", headers, method=method)
     assert got.status not in OWN_ERRORS
-    if got.status >= 400:
+    if got.status >= 400 and method != "HEAD":
         got.error("anthropic" if anthropic and "/chat/" not in path else "openai")
 
 

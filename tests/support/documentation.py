@@ -11,6 +11,16 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
+BILL = """\
+BilledCost,EffectiveCost,ListCost,ContractedCost,BillingCurrency,ChargePeriodStart,ChargePeriodEnd,\
+BillingPeriodStart,BillingPeriodEnd,ChargeCategory,ProviderName,PublisherName,InvoiceIssuerName,BillingAccountId,\
+ServiceName,ServiceCategory,PricingQuantity,PricingUnit,SkuId
+98.32,98.32,98.32,98.32,USD,2026-10-01T00:00:00Z,2026-10-02T00:00:00Z,2026-10-01T00:00:00Z,2026-11-01T00:00:00Z,\
+Usage,AWS,AWS,AWS,1,Amazon Elastic Compute Cloud,Compute,1,Hours,p5.48xlarge
+"""
+"""What the pages call ``bill.csv``."""
+
+
 class Block(NamedTuple):
     """A fenced example: where it stands, its language, its text."""
 

@@ -8,7 +8,7 @@ import tomllib
 from decimal import Decimal
 
 import pytest
-from tests.support.documentation import PAGES, ROOT, blocks, name
+from tests.support.documentation import BILL, PAGES, ROOT, blocks, name
 
 from farthing import config
 from farthing.cli import NOUNS, main, root
@@ -81,15 +81,6 @@ def test_commands_work(page, tmp_path, monkeypatch, capsys):
                 assert main(words[1:]) == 0, (command, capsys.readouterr())
                 ran += 1
     assert ran or page in ("docs/how-to/route-by-price-and-latency.md",)
-
-
-BILL = """\
-BilledCost,EffectiveCost,ListCost,ContractedCost,BillingCurrency,ChargePeriodStart,ChargePeriodEnd,\
-BillingPeriodStart,BillingPeriodEnd,ChargeCategory,ProviderName,PublisherName,InvoiceIssuerName,BillingAccountId,\
-ServiceName,ServiceCategory,PricingQuantity,PricingUnit,SkuId
-98.32,98.32,98.32,98.32,USD,2026-10-01T00:00:00Z,2026-10-02T00:00:00Z,2026-10-01T00:00:00Z,2026-11-01T00:00:00Z,\
-Usage,AWS,AWS,AWS,1,Amazon Elastic Compute Cloud,Compute,1,Hours,p5.48xlarge
-"""
 
 
 @pytest.mark.parametrize("block", [b for b in blocks("python") if b.page == "docs/how-to/connect-an-sdk.md"], ids=str)

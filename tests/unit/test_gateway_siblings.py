@@ -30,7 +30,7 @@ def scraped(metrics: Metrics, siblings: Siblings) -> dict[str, int]:
     """Attempts by worker, as the worker that was asked shows them."""
     text = exposition(siblings.beside(metrics.tally({}))).decode()
     found = re.findall(r'^farthing_attempts_total{worker="(\d+)".*} (\S+)$', text, re.MULTILINE)
-    return {worker: int(count) for worker, count in found}
+    return {worker: int(float(count)) for worker, count in found}
 
 
 def paid(request_id: str) -> RequestFact:
@@ -78,12 +78,12 @@ def test_a_worker_that_is_started_again_goes_on_counting(fleet):
     text = exposition(resumed.beside(again.tally({}))).decode()
     labels = 'worker="0",operation="chat",provider="",offer="",status="ok",error=""'
     for line in (
-        f"farthing_attempts_total{{{labels}}} 2",
+        f"farthing_attempts_total{{{labels}}} 2.000000",
         f"farthing_cost_usd_total{{{labels}}} 0.000900000002",
-        f'farthing_tokens_total{{{labels},class="input"}} 14',
+        f'farthing_tokens_total{{{labels},class="input"}} 14.000000',
         f'farthing_duration_seconds_bucket{{{labels},le="0.05"}} 2',
         f"farthing_first_byte_seconds_count{{{labels}}} 2",
-        'farthing_refused_total{worker="0",code="404"} 2',
+        'farthing_refused_total{worker="0",code="404"} 2.000000',
     ):
         assert line in text.splitlines()
 

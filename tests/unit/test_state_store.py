@@ -21,6 +21,7 @@ from support.postgres import Postgres, serve
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 BY = Change(actor="ann", at=NOW)
 HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture(scope="session")
@@ -127,14 +128,15 @@ def test_keys_are_found_by_id_prefix_and_name(store):
         store.keys.get("", NOW)
 
 
-def test_last_use_is_right_to_the_hour_and_wakes_nobody(store):
+def test_last_use_is_right_to_the_minute_and_wakes_nobody(store):
     key, _ = store.keys.create(BY)
     version = store.version()
     store.keys.touch({key.id: NOW})
-    store.keys.touch({key.id: NOW + HOUR / 2, "key_unknown": NOW})
+    store.keys.touch({key.id: NOW + MINUTE / 2, "key_unknown": NOW})
     assert store.keys.list()[0].last_used == NOW
-    store.keys.touch({key.id: NOW + HOUR})
-    assert store.keys.list()[0].last_used == NOW + HOUR
+    store.keys.touch({key.id: NOW + MINUTE})
+    store.keys.touch({key.id: NOW - HOUR})
+    assert store.keys.list()[0].last_used == NOW + MINUTE
     assert store.version() == version
 
 

@@ -5,11 +5,12 @@ import type { Bucket, Group, KeyView, Overview, PriceView, ProviderView, Request
 import { addDays, dayOf, midnight } from "../src/time.ts";
 import { dollars, OFFERS, pico, sample } from "./sample-data.ts";
 
-const DIMENSIONS = ["team", "model", "provider", "feature", "project", "environment", "customer", "operation", "status", "requested_model", "offer"];
+const DIMENSIONS = ["team", "model", "provider", "feature", "project", "environment", "customer", "operation", "status", "requested_model", "offer", "cost_source"];
 const SCOPE = { org: "", team: "", project: "", environment: "", feature: "", customer: "", user: "", key: "" };
 
 function valueOf(row: RequestRow, dimension: string): string {
   if (dimension in row.scope) return row.scope[dimension as keyof typeof row.scope] ?? "";
+  if (dimension === "cost_source") return row.cost === null ? "none" : "catalog";
   return String(row[dimension as keyof RequestRow] ?? "");
 }
 

@@ -16,6 +16,11 @@ export function plural(value: number, one: string, many = `${one}s`): string {
   return `${count(value)} ${value === 1 ? one : many}`;
 }
 
+/** What a rate is for: "1M" and "1" where the whole number would be hard to read. */
+export function per(units: number): string {
+  return units >= 1_000_000 && units % 1_000_000 === 0 ? `${count(units / 1_000_000)}M` : count(units);
+}
+
 /** "840 ms", "12.4 s", "2 min 5 s"; a dash for what was not measured. */
 export function duration(ms: number | null): string {
   if (ms === null) return "–";

@@ -112,3 +112,13 @@ export function decimalsFor(values: Iterable<string>): number {
   if (largest >= 1 || largest === 0) return 2;
   return largest >= 0.01 ? 4 : 6;
 }
+
+/** Decimals of an estimate up to `highest`: from a hundred on, cents would claim more than is known. */
+export function roundDecimals(highest: string): number {
+  return approx(highest) >= 100 ? 0 : decimalsFor([highest]);
+}
+
+/** The least decimals that show every one of the amounts exactly. */
+export function exactDecimals(amounts: readonly string[]): number {
+  return Math.max(0, ...amounts.map((amount) => (SHAPE.exec(amount)?.[3] ?? "").replace(/0+$/, "").length));
+}

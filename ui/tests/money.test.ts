@@ -1,7 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { change, compare, decimalsFor, exact, money, round, subtract, sum } from "../src/money";
+import { change, compare, decimalsFor, exact, exactDecimals, money, round, roundDecimals, subtract, sum } from "../src/money";
 
 describe("money", () => {
+  it("shows no more decimals than exactness takes, and an estimate in whole units", () => {
+    expect(exactDecimals(["0.001057280000", "0.5", "3"])).toBe(8);
+    expect(exactDecimals(["7", "0.000000000000"])).toBe(0);
+    expect(roundDecimals("1087.9")).toBe(0);
+    expect(roundDecimals("87.9")).toBe(2);
+  });
+
   it("adds what doubles cannot", () => {
     expect(sum(["0.1", "0.2"])).toBe("0.3");
     expect(sum(["9007199254740993.000000000001", "0.000000000001"])).toBe("9007199254740993.000000000002");

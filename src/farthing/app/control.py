@@ -69,7 +69,9 @@ def drain(local: Local) -> None:
     with local.store() as store:
         ledger = local.ledger()
         try:
-            Upkeep(local, None, store, ledger, landed=lambda _through, _version: None).drain()
+            upkeep = Upkeep(local, None, store, ledger, landed=lambda _through, _version: None)
+            upkeep.drain()
+            upkeep.note_use()
         finally:
             ledger.close()
 
@@ -111,6 +113,7 @@ class _Control:
         """What the workers wrote before they ended. A failure is no loss: the next start drains it."""
         try:
             self._upkeep.drain()
+            self._upkeep.note_use()
         except FarthingError as problem:
             _log.warning("the journal is drained at the next start: %s", problem)
 

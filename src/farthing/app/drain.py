@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Generator, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -40,13 +41,22 @@ class FactSink(Protocol):
 
 
 class Drained(msgspec.Struct, kw_only=True):
-    """What one pass did. ``lost_bytes`` were damaged on disk and held no readable frame."""
+    """What one pass did. ``lost_bytes`` were damaged on disk and held no readable frame; ``used`` says when each key
+    was last used, as far as these facts tell.
+    """
 
     facts: int = 0
     abandoned: int = 0
     segments: int = 0
     lost_bytes: int = 0
     busy: bool = False
+    used: dict[str, datetime] = msgspec.field(default_factory=dict[str, datetime])
+
+    def note(self, facts: Sequence[RequestFact]) -> None:
+        """Remember the keys that committed facts came with."""
+        for fact in facts:
+            if fact.key_id:
+                self.used[fact.key_id] = max(fact.at, self.used.get(fact.key_id, fact.at))
 
 
 class _Cursor:
@@ -126,10 +136,12 @@ class Drainer:
             if len(batch) == BATCH:
                 done.facts += self._ledger.append_requests(batch, source=source, version=version)
                 cursor.committed = version
+                done.note(batch)
                 batch.clear()
         if batch:
             done.facts += self._ledger.append_requests(batch, source=source, version=version)
             cursor.committed = version
+            done.note(batch)
 
     def _abandon(self, cursor: _Cursor, source: str, done: Drained) -> None:
         """Write the attempts that will never be settled, as the version behind the last frame's."""
@@ -138,6 +150,7 @@ class Drainer:
             written = self._ledger.append_requests(facts, source=source, version=cursor.scan.offset + 1)
             done.facts += written
             done.abandoned += written
+            done.note(facts)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from farthing.app.chores import Chore
 from farthing.app.compile import compile_snapshot, key_entries, write_snapshot
 from farthing.app.desk import PriceDesk
 from farthing.app.drain import Drainer
+from farthing.app.keyuse import KeyUse
 from farthing.app.local import Local
 from farthing.catalog.catalog import STALE_AFTER
 from farthing.core.errors import UnavailableError
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
     from farthing.ledger.store import Ledger
     from farthing.state.store import Store
 
-DRAIN_SECONDS = 0.5
+DRAIN_SECONDS = 1.0
+USE_SECONDS = 2.0
 WATCH_SECONDS = 0.2
-SUM_SECONDS = 1.0
+SUM_SECONDS = 10.0
 DAY = 86_400.0
 
 _log = logging.getLogger(__name__)
@@ -49,6 +51,7 @@ class Upkeep:
         self._ledger = ledger
         self._landed = landed
         self._drainer = Drainer(local.settings.journal, ledger)
+        self._use = KeyUse(store.keys.touch)
         self._catalog: Catalog | None = None
         self._seen: tuple[object, object, int] | None = None
         self._version = -1
@@ -61,6 +64,7 @@ class Upkeep:
         space = "Free some space, and make the data folder writable; nothing is lost meanwhile"
         return (
             Chore(name="journal", every=DRAIN_SECONDS, work=self.drain, remedy=space),
+            Chore(name="key use", every=USE_SECONDS, work=self.note_use, remedy="Check state.url and its server"),
             Chore(name="sums", every=SUM_SECONDS, work=self.sum_up, remedy=space),
             Chore(name="snapshot", every=WATCH_SECONDS, work=self.compile, remedy="Run farthing config check"),
             Chore(name="compaction", every=ledger.compact_minutes * 60.0, work=self.compact, remedy=space),
@@ -70,6 +74,7 @@ class Upkeep:
     def drain(self) -> str:
         """Carry the journal into the ledger, and tell listeners of what landed, also when another process wrote it."""
         done = self._drainer.drain()
+        self._use.saw(done.used)
         if done.lost_bytes:
             self._lost_bytes += done.lost_bytes
             _log.error("%d bytes of the journal were damaged and could not be read", done.lost_bytes)
@@ -79,6 +84,11 @@ class Upkeep:
             self._version = version
         if done.busy:
             raise UnavailableError("Another process drains this journal", remedy="Stop it; one is enough")
+        return "up to date"
+
+    def note_use(self) -> str:
+        """Tell the store when keys were last used."""
+        self._use.write()
         return "up to date"
 
     def sum_up(self) -> str:

@@ -223,7 +223,7 @@ class Scan:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.offset = 0
+        self.offset: int = 0
         self.lost = 0
         self.ended = False
 

@@ -1,9 +1,9 @@
 """HTTP/1.1 for clients: asyncio's transport below, llhttp's parser beside it, one task for each exchange.
 
-A general server costs what a general interface costs: dictionaries for each message, an event and two
-awaits for each part, a write for the head and one for the body. Measured on one core beside nginx's
-20 µs a request, what is here takes about 25 µs less than uvicorn did, and receives a body of 1 MB with one
-copy instead of three.
+A general server costs what a general interface costs: dictionaries for each message, two awaits for each
+part, a task to notice that the client left. Measured alone on one core, with a handler that reads a body and
+answers 1 KB, uvicorn took 29 to 43 µs of CPU a request and this takes 20 to 24; with a body of 1 MB, which is
+read from the socket into its place, 450 to 540 µs and 245 to 294.
 
 What is strict is llhttp: no header is folded, no line ends in a bare LF, and a request whose length is
 told twice, or as length and as chunks, is refused (RFC 9112, sections 6.3 and 11.2). What is bounded is
@@ -244,9 +244,8 @@ class Connection(asyncio.BufferedProtocol):
         parser = self._parser
         headers, self._headers = self._headers, []
         target, self._target = self._target, b""
+        self._begun, self._head_bytes = False, 0
         named = dict(headers)
-        self._begun = False
-        self._head_bytes = 0
         self._upgrading = b"upgrade" in named and parser.should_upgrade()
         chunked = b"transfer-encoding" in named
         client = self._arriving = Client(
@@ -307,8 +306,7 @@ class Connection(asyncio.BufferedProtocol):
     def _reject(self, status: bytes, why: str) -> None:
         """What arrives is no request. One before it gets its answer; then the connection is closed."""
         client = self.serving
-        self._discarding = True
-        self._begun = False
+        self._discarding, self._begun = True, False
         if client is not None and client is not self._arriving:
             client.keep = False
         elif client is None or not client.started:

@@ -15,4 +15,4 @@ class LedgerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     url: str = ""
     storage: dict[str, str] = {}
     retain_days: int = 0
-    compact_minutes: int = 30
+    compact_minutes: int = 5

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 CROWDED = 8
 """A partition with this many files is worth merging."""
 
-KEEP_HOURS = 48
+KEEP_HOURS = 2
 """Replaced files stay this long, for readers and sums that still use them."""
 
 LARGEST_PAGE = 10_000

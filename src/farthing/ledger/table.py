@@ -392,7 +392,7 @@ class FactTable:
             configuration={
                 "delta.dataSkippingStatsColumns": self.spec.time,
                 "delta.checkpointInterval": "100",
-                "delta.logRetentionDuration": "interval 30 days",
+                "delta.logRetentionDuration": "interval 2 days",
             },
         )
 

@@ -17,7 +17,7 @@ from farthing.state.database import Database
 from farthing.state.tables import keys
 
 _NOBODY = Scope()
-USE_RESOLUTION = timedelta(hours=1)
+USE_RESOLUTION = timedelta(minutes=1)
 """``last_used`` is written at most this often, so that a busy key does not keep the store busy."""
 
 
@@ -25,7 +25,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     """One key. ``hash`` is the SHA-256 of its token, ``prefix`` the token's first characters.
 
     ``scope`` is who pays for what it does; ``models`` are names it may ask for, all when empty.
-    ``rotated_from`` is the key it replaces; ``last_used`` is right to the hour.
+    ``rotated_from`` is the key it replaces; ``last_used`` is right to the minute.
     """
 
     id: str
@@ -146,7 +146,7 @@ class Keys:
         return key
 
     def touch(self, used: Mapping[str, datetime]) -> None:
-        """Remember when keys were last used, to the hour. Does not count as a change."""
+        """Remember when keys were last used, to the minute. Does not count as a change."""
         with self._database.write() as connection:
             for key_id, at in used.items():
                 stale = sa.or_(keys.c.last_used.is_(None), keys.c.last_used <= at - USE_RESOLUTION)

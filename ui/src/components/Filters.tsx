@@ -6,7 +6,7 @@ import { named, useQuestion, useSession, useView } from "../view";
 import { Icon } from "./Icon";
 import { Popover } from "./Popover";
 
-const FIRST = ["team", "model", "provider", "feature", "status", "project", "environment", "customer"];
+const FIRST = ["team", "model", "provider", "feature", "status", "project", "environment", "customer", "cost_source"];
 
 /** The dimensions of the ledger, those that are asked for most at first. */
 export function useDimensions(): string[] {

@@ -71,7 +71,7 @@ function WindowPicker() {
   const name = isPreset(view.window) ? PRESETS[view.window] : windowText(window, view.zone);
   const spoken = from === undefined || to === undefined ? windowText(window, view.zone) : `${longDay(midnight(from, view.zone), view.zone)} to ${longDay(midnight(addDays(to, 0), view.zone), view.zone)}`;
   return (
-    <Popover label={name} name={`Window: ${name}, ${spoken}`}>
+    <Popover className="control picks" label={name} name={`Window: ${name}, ${spoken}`}>
       {(close) => (
         <>
           {Object.entries(PRESETS).map(([preset, words]) => (

@@ -10,7 +10,7 @@ interface Props {
   reason?: string;
 }
 
-/** An amount. Pointing at it shows every decimal the ledger holds. */
+/** An amount. Pointing at it shows every decimal the ledger holds. A true zero is "$0", whatever stands around it. */
 export function Money({ amount, decimals = 2, currency = "USD", reason = "No price is known" }: Props) {
   if (amount === null) {
     return (
@@ -21,7 +21,7 @@ export function Money({ amount, decimals = 2, currency = "USD", reason = "No pri
   }
   return (
     <data className="figure" value={amount} title={exact(amount, currency)}>
-      {money(amount, decimals, currency)}
+      {money(amount, isZero(amount) ? 0 : decimals, currency)}
     </data>
   );
 }

@@ -2,12 +2,32 @@
 import { Component, type ReactNode } from "react";
 import { ApiError } from "../api/client";
 
-export function Loading({ rows = 6 }: { rows?: number }) {
+/** A breathing bar where something will stand. */
+export function Bone({ width, height = 10 }: { width: number | string; height?: number | string }) {
+  return <span className="skeleton" style={{ width, height }} />;
+}
+
+/** Says that something loads, over the outline of what will come. */
+export function Outline({ children }: { children: ReactNode }) {
   return (
-    <div role="status" className="stack" style={{ padding: "16px 18px", gap: 14 }}>
+    <div role="status">
       <span className="hidden-text">Loading</span>
+      <div aria-hidden="true">{children}</div>
+    </div>
+  );
+}
+
+/** The outline of a table. */
+export function Rows({ rows }: { rows: number }) {
+  return (
+    <div className="skeleton-rows">
       {Array.from({ length: rows }, (_, index) => (
-        <span key={index} className="skeleton" style={{ height: 14, width: `${92 - ((index * 17) % 40)}%` }} />
+        <div key={index}>
+          <Bone width={`${28 - ((index * 7) % 12)}%`} />
+          <Bone width={`${22 - ((index * 5) % 9)}%`} />
+          <Bone width="9%" />
+          <Bone width="7%" />
+        </div>
       ))}
     </div>
   );
@@ -51,12 +71,12 @@ interface Answer<Data> {
 }
 
 /** Shows what a query has: its data when there is any, even while it is asked again, else why not. */
-export function Shown<Data>({ of, rows, children }: { of: Answer<Data>; rows?: number; children: (data: Data) => ReactNode }) {
+export function Shown<Data>({ of, outline, children }: { of: Answer<Data>; outline?: ReactNode; children: (data: Data) => ReactNode }) {
   if (of.data !== undefined && of.error === null) {
     return <div className={of.isPlaceholderData ? "stale" : undefined}>{children(of.data)}</div>;
   }
   if (of.error !== null) return <Failed error={of.error} retry={() => void of.refetch()} />;
-  return <Loading {...(rows === undefined ? {} : { rows })} />;
+  return <Outline>{outline ?? <Rows rows={6} />}</Outline>;
 }
 
 interface FenceState {

@@ -1,6 +1,8 @@
 /** The one table: typed columns, sorting, a total under it, rows that open. */
 import { type Column, type ColumnDef, flexRender, getCoreRowModel, getSortedRowModel, type RowData, type SortingState, useReactTable } from "@tanstack/react-table";
 import { type ReactNode, useEffect, useRef, useState } from "react";
+import { type Columns, csv, save } from "../csv";
+import { Icon } from "./Icon";
 
 declare module "@tanstack/react-table" {
   interface ColumnMeta<TData extends RowData, TValue> {
@@ -8,6 +10,8 @@ declare module "@tanstack/react-table" {
     number?: boolean;
     /** Long text breaks into lines. */
     wrap?: boolean;
+    /** Takes the room that the other columns leave, and is cut before they are. */
+    yields?: boolean;
     /** Hidden where the table is narrower than 860 ("wide"), 660 ("medium") or 440 pixels ("small"). */
     from?: "small" | "medium" | "wide";
     /** How the server has sorted by this column. */
@@ -39,7 +43,7 @@ interface Props<Row> {
 
 function classOf<Row>(column: Column<Row, unknown>): string {
   const meta = column.columnDef.meta;
-  return [meta?.number ? "number" : "", meta?.wrap ? "wrap" : "", meta?.from ?? ""].join(" ").trim();
+  return [meta?.number ? "number" : "", meta?.wrap ? "wrap" : "", meta?.yields ? "yields" : "", meta?.from === undefined ? "" : `from-${meta.from}`].join(" ").trim();
 }
 
 function Head<Row>({ column, label }: { column: Column<Row, unknown>; label: ReactNode }) {
@@ -150,8 +154,18 @@ export function Table<Row>(props: Props<Row>) {
 export function CsvLink({ href }: { href: string }) {
   return (
     <a className="button quiet small" href={href} download>
-      CSV
+      <Icon name="download" /> CSV
       <span className="hidden-text"> download</span>
     </a>
+  );
+}
+
+/** Downloads the rows that the page holds, of tables which the API has not as CSV. */
+export function CsvButton<Row>({ name, columns, rows }: { name: string; columns: Columns<Row>; rows: readonly Row[] }) {
+  return (
+    <button type="button" className="button quiet small" onClick={() => save(csv(columns, rows), `${name}.csv`)}>
+      <Icon name="download" /> CSV
+      <span className="hidden-text"> download of {name}</span>
+    </button>
   );
 }

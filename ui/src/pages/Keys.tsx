@@ -9,12 +9,32 @@ import { Copy } from "../components/Copy";
 import { Header } from "../components/Header";
 import { Icon } from "../components/Icon";
 import { Empty, Shown } from "../components/State";
-import { Table } from "../components/Table";
+import { CsvButton, Table } from "../components/Table";
+import type { Columns } from "../csv";
+import { plural } from "../format";
 import { longDay } from "../time";
 import { useSession, useView } from "../view";
 
 const column = createColumnHelper<KeyView>();
 const TONES = { active: "good", expired: "warn", revoked: "" };
+
+const FILE: Columns<KeyView> = {
+  id: (key) => key.id,
+  name: (key) => key.name,
+  hint: (key) => key.hint,
+  org: (key) => key.scope.org,
+  team: (key) => key.scope.team,
+  project: (key) => key.scope.project,
+  environment: (key) => key.scope.environment,
+  feature: (key) => key.scope.feature,
+  customer: (key) => key.scope.customer,
+  user: (key) => key.scope.user,
+  models: (key) => key.models.join(" "),
+  created: (key) => key.created,
+  expires: (key) => key.expires,
+  revoked: (key) => key.revoked,
+  state: (key) => key.state,
+};
 
 type Act = { kind: "rotate" | "revoke"; key: KeyView };
 
@@ -206,6 +226,10 @@ export function Keys() {
       <div className="stack">
         {created === null ? null : <Token created={created} onDone={() => setCreated(null)} />}
         {drafting ? <NewKey onCreated={show} onCancel={() => setDrafting(false)} /> : null}
+        <div className="row">
+          <p className="soft grow">{answer.data === undefined ? "" : `${plural(answer.data.rows.length, "key")}, ${answer.data.rows.filter((key) => key.state === "active").length} active`}</p>
+          <CsvButton name="keys" columns={FILE} rows={answer.data?.rows ?? []} />
+        </div>
         <section className="panel" aria-label="Keys">
           <Shown of={answer}>
             {({ rows }) =>

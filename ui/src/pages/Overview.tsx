@@ -9,6 +9,7 @@ import { useQuestion, useSession, useView } from "../view";
 import { Figures } from "./overview/Figures";
 import { Models } from "./overview/Models";
 import { Month } from "./overview/Month";
+import { OverviewOutline } from "./overview/Outline";
 import { Notices } from "./overview/Notices";
 import { Recent } from "./overview/Recent";
 import { Spend } from "./overview/Spend";
@@ -23,7 +24,7 @@ export function Overview() {
       <Header title="Overview" />
       <div className="stack">
         <Filters lead={Object.keys(view.where).length === 0 ? "All spend" : "Spend"} />
-        <Shown of={answer} rows={12}>
+        <Shown of={answer} outline={<OverviewOutline />}>
           {(overview) => (overview.empty ? <Nothing overview={overview} /> : <Body overview={overview} />)}
         </Shown>
       </div>

@@ -6,7 +6,7 @@ import type { RequestRow, RequestsAnswer } from "../api/types";
 import { Filters } from "../components/Filters";
 import { Header } from "../components/Header";
 import { Icon } from "../components/Icon";
-import { Empty, Shown } from "../components/State";
+import { Bone, Empty, Rows, Shown } from "../components/State";
 import { CsvLink, Table } from "../components/Table";
 import { plural } from "../format";
 import type { Order } from "../url";
@@ -87,6 +87,17 @@ function NoRequests() {
   );
 }
 
+function RequestsOutline() {
+  return (
+    <>
+      <div className="totals">
+        <Bone width={260} height={32} />
+      </div>
+      <Rows rows={16} />
+    </>
+  );
+}
+
 export function Requests() {
   const [view, change] = useView();
   const { filtered } = useQuestion();
@@ -110,7 +121,7 @@ export function Requests() {
           <OrderPicker />
         </div>
         <section className="panel" aria-label="Requests">
-          <Shown of={{ ...answer, data: first }} rows={14}>
+          <Shown of={{ ...answer, data: first }} outline={<RequestsOutline />}>
             {(page) =>
               page.matching === 0 ? (
                 <NoRequests />

@@ -1,7 +1,7 @@
 import type { Overview, Totals } from "../../api/types";
 import { Change, Money } from "../../components/Money";
 import { plural, share } from "../../format";
-import { approx, compare, decimalsFor, isZero, money } from "../../money";
+import { approx, compare, decimalsFor, isZero, money, roundDecimals } from "../../money";
 import { pricedCost } from "../../priced";
 import { monthName } from "../../time";
 import type { ReactNode } from "react";
@@ -33,7 +33,7 @@ function MonthFigure({ overview: { month, zone, currency } }: Props) {
   const { projection } = month;
   const name = monthName(new Date(month.start), zone);
   const decimals = decimalsFor([month.cost]);
-  const ahead = (amount: string) => money(amount, decimalsFor([projection?.high ?? "0"]), currency);
+  const ahead = (amount: string) => money(amount, roundDecimals(projection?.high ?? "0"), currency);
   const note =
     projection === null ? (
       <Change now={month.cost} before={month.previous_cost} words="vs the same days before" />
@@ -64,7 +64,7 @@ function UnitFigure({ overview: { total, previous, currency } }: Props) {
 function savedNote(total: Totals): string {
   const measured = total.baseline_cost;
   if (isZero(measured)) return "No request has a baseline yet";
-  return `measured: ${share(approx(total.saved) / approx(measured))} below the offers that were asked for`;
+  return `${share(approx(total.saved) / approx(measured))} below the offers asked for`;
 }
 
 function SavedFigure({ overview: { total, currency } }: Props) {

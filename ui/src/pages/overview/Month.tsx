@@ -6,9 +6,9 @@ import { useSpend } from "../../api/queries";
 import type { Overview, SpendAnswer } from "../../api/types";
 import { axisMoney, ground, tip } from "../../chart-style";
 import { Chart } from "../../components/Chart";
-import { Shown } from "../../components/State";
+import { Bone, Shown } from "../../components/State";
 import { CsvLink } from "../../components/Table";
-import { approx, decimalsFor, money, sum } from "../../money";
+import { approx, decimalsFor, money, roundDecimals, sum } from "../../money";
 import { token, useTheme } from "../../theme";
 import { addDays, dayOf, midnight, monthName, shortDay } from "../../time";
 import { conditions } from "../../url";
@@ -98,7 +98,7 @@ export function Month({ overview }: { overview: Overview }) {
   csv.append("grain", "day");
   csv.append("basis", basis);
   const { projection } = month;
-  const ahead = (amount: string) => money(amount, decimalsFor([projection?.high ?? "0"]), currency);
+  const ahead = (amount: string) => money(amount, roundDecimals(projection?.high ?? "0"), currency);
   return (
     <section className="panel" aria-labelledby="month">
       <header>
@@ -113,7 +113,7 @@ export function Month({ overview }: { overview: Overview }) {
         <CsvLink href={href("spend.csv", csv)} />
       </header>
       <div className="body">
-        <Shown of={answer} rows={5}>
+        <Shown of={answer} outline={<Bone width="100%" height={220} />}>
           {(spend) => <Body overview={overview} answer={spend} />}
         </Shown>
       </div>

@@ -11,6 +11,7 @@ export function Notices({ overview }: { overview: Overview }) {
   const linkTo = useLinkTo();
   const others = Object.entries(other_currencies);
   const failed = linkTo("/requests", { where: { ...view.where, status: ["error", "truncated", "abandoned"] } });
+  const unpriced = linkTo("/requests", { where: { ...view.where, cost_source: ["none"] } });
   return (
     <div className="notices">
       {total.unpriced_requests > 0 ? (
@@ -18,7 +19,7 @@ export function Notices({ overview }: { overview: Overview }) {
           <span>
             <b className="figure">{plural(total.unpriced_requests, "request")}</b> {total.unpriced_requests === 1 ? "has" : "have"} no known price and {total.unpriced_requests === 1 ? "is" : "are"} in no total.
           </span>
-          <Link href={linkTo("/prices")}>Look up prices</Link>
+          <Link href={unpriced}>Show them</Link>
         </p>
       ) : null}
       {total.errors > 0 ? (

@@ -3,13 +3,13 @@ import { createColumnHelper } from "@tanstack/react-table";
 import { useMemo, useState } from "react";
 import { requestParameters } from "../../api/queries";
 import { href } from "../../api/client";
-import type { Group, Overview } from "../../api/types";
+import type { Group, Overview, Totals } from "../../api/types";
 import { Chart } from "../../components/Chart";
 import { spoken, useDimensions } from "../../components/Filters";
 import { Change, Money } from "../../components/Money";
 import { CsvLink, Table } from "../../components/Table";
 import { count, plural, share } from "../../format";
-import { decimalsFor, money } from "../../money";
+import { decimalsFor, isZero, money } from "../../money";
 import { pricedCost } from "../../priced";
 import { seriesToken, useTheme } from "../../theme";
 import { windowText } from "../../time";
@@ -34,6 +34,7 @@ function columnsOf(overview: Overview, by: string, pick: (group: Group) => void)
   const units = decimalsFor(overview.groups.flatMap((group) => group.total.unit_cost ?? []));
   const saved = decimalsFor(overview.groups.map((group) => group.total.saved));
   const amount = (value: string | null, decimals: number) => <Money amount={value} decimals={decimals} currency={currency} />;
+  const savedCell = (sums: Totals) => (pricedCost(sums) === null || isZero(sums.saved) ? <span className="faint">–</span> : amount(sums.saved, saved));
   return [
     column.accessor(nameOf, {
       id: "name",
@@ -74,8 +75,8 @@ function columnsOf(overview: Overview, by: string, pick: (group: Group) => void)
     column.accessor((group) => group.total.saved, {
       id: "saved",
       header: "Saved",
-      cell: (cell) => (pricedCost(cell.row.original.total) === null ? <span className="faint">–</span> : amount(cell.getValue(), saved)),
-      meta: { number: true, from: "wide", total: amount(total.saved, saved) },
+      cell: ({ row: { original: group } }) => savedCell(group.total),
+      meta: { number: true, from: "wide", total: savedCell(total) },
     }),
     column.accessor((group) => group.total.unpriced_requests, {
       id: "unpriced",

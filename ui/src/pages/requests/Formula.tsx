@@ -1,30 +1,43 @@
+import { Fragment } from "react";
 import type { CostLine, RequestDetail } from "../../api/types";
 import { Money } from "../../components/Money";
 import { Frame } from "../../components/Table";
-import { count } from "../../format";
-import { exact, sum } from "../../money";
+import { count, per } from "../../format";
+import { exact, exactDecimals, sum } from "../../money";
 
 function quantityOf(line: CostLine): string {
   const amount = Number(line.quantity);
   return Number.isSafeInteger(amount) ? count(amount) : line.quantity;
 }
 
-function Line({ line, several, currency }: { line: CostLine; several: boolean; currency: string }) {
+/** A unit's name may break after its dots. */
+function Unit({ name }: { name: string }) {
+  const parts = name.split(".");
+  return parts.map((part, index) => (
+    <Fragment key={index}>
+      {part}
+      {index < parts.length - 1 ? "." : ""}
+      <wbr />
+    </Fragment>
+  ));
+}
+
+function Line({ line, several, decimals, currency }: { line: CostLine; several: boolean; decimals: number; currency: string }) {
   return (
     <tr>
       <td className="wrap">
-        {line.kind === "unit" ? line.unit : line.note || "adjustment"}
+        {line.kind === "unit" ? <Unit name={line.unit} /> : line.note || "adjustment"}
         {several ? <span className="faint"> · attempt {line.attempt}</span> : null}
       </td>
       <td className="number wrap">
         {line.rate === null ? null : (
           <>
-            {quantityOf(line)} <span className="faint">× {exact(line.rate, currency)} / {line.per === 1 ? "1" : count(line.per)}</span>
+            {quantityOf(line)} <span className="faint">× {exact(line.rate, currency)} / {per(line.per)}</span>
           </>
         )}
       </td>
       <td className="number">
-        <Money amount={line.amount} decimals={12} currency={currency} />
+        <Money amount={line.amount} decimals={decimals} currency={currency} />
       </td>
     </tr>
   );
@@ -33,6 +46,7 @@ function Line({ line, several, currency }: { line: CostLine; several: boolean; c
 /** How the cost came about: quantity × rate, line by line, and their sum. */
 export function Formula({ detail }: { detail: RequestDetail }) {
   const { formula, cost, currency, unpriced, attempts } = detail;
+  const decimals = Math.max(6, exactDecimals(formula.map((line) => line.amount)));
   const sources = [...new Set(attempts.map((attempt) => attempt.cost_source).filter((source) => source !== "none"))];
   return (
     <section aria-labelledby="formula">
@@ -61,7 +75,7 @@ export function Formula({ detail }: { detail: RequestDetail }) {
             </thead>
             <tbody>
               {formula.map((line, index) => (
-                <Line key={`${line.attempt} ${line.unit} ${index}`} line={line} several={attempts.length > 1} currency={currency} />
+                <Line key={`${line.attempt} ${line.unit} ${index}`} line={line} several={attempts.length > 1} decimals={decimals} currency={currency} />
               ))}
             </tbody>
             <tfoot>
@@ -69,7 +83,7 @@ export function Formula({ detail }: { detail: RequestDetail }) {
                 <td>Sum</td>
                 <td className="number faint">{sources.length === 0 ? "" : `priced by ${sources.join(" and ")}`}</td>
                 <td className="number">
-                  <Money amount={sum(formula.map((line) => line.amount))} decimals={12} currency={currency} />
+                  <Money amount={sum(formula.map((line) => line.amount))} decimals={decimals} currency={currency} />
                 </td>
               </tr>
             </tfoot>

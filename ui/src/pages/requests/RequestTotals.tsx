@@ -1,9 +1,25 @@
 import type { ReactNode } from "react";
+import { Link } from "wouter";
 import type { RequestsAnswer } from "../../api/types";
 import { Money } from "../../components/Money";
 import { count, short } from "../../format";
 import { decimalsFor, isZero } from "../../money";
 import { pricedCost } from "../../priced";
+import { useLinkTo, useView } from "../../view";
+
+/** A count of requests that leads to them. */
+function Counted({ number, tone, where }: { number: number; tone: string; where: Record<string, readonly string[]> }) {
+  const [view] = useView();
+  const linkTo = useLinkTo();
+  if (number === 0) return <dd className="figure faint">0</dd>;
+  return (
+    <dd className="figure">
+      <Link className={tone} href={linkTo("/requests", { search: view.search, order: view.order, where: { ...view.where, ...where } })}>
+        {count(number)}
+      </Link>
+    </dd>
+  );
+}
 
 /** Totals over all that match, not only over what has been loaded. */
 export function RequestTotals({ answer, children }: { answer: RequestsAnswer; children: ReactNode }) {
@@ -20,7 +36,7 @@ export function RequestTotals({ answer, children }: { answer: RequestsAnswer; ch
         </div>
         <div>
           <dt>Saved</dt>
-          <dd className={isZero(total.baseline_cost) ? "faint" : "good"}>{isZero(total.baseline_cost) ? "–" : <Money amount={total.saved} decimals={Math.max(2, decimalsFor([total.saved]))} />}</dd>
+          <dd className={isZero(total.saved) ? "faint" : total.saved.startsWith("-") ? "bad" : "good"}>{isZero(total.saved) ? "–" : <Money amount={total.saved} decimals={Math.max(2, decimalsFor([total.saved]))} />}</dd>
         </div>
         <div>
           <dt>Tokens in → out</dt>
@@ -30,11 +46,11 @@ export function RequestTotals({ answer, children }: { answer: RequestsAnswer; ch
         </div>
         <div>
           <dt>Failed</dt>
-          <dd className={`figure ${total.errors > 0 ? "bad" : "faint"}`}>{count(total.errors)}</dd>
+          <Counted number={total.errors} tone="bad" where={{ status: ["error", "truncated", "abandoned"] }} />
         </div>
         <div>
           <dt>Unpriced</dt>
-          <dd className={`figure ${total.unpriced_requests > 0 ? "warn" : "faint"}`}>{count(total.unpriced_requests)}</dd>
+          <Counted number={total.unpriced_requests} tone="warn" where={{ cost_source: ["none"] }} />
         </div>
       </dl>
       {children}

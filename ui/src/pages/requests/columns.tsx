@@ -4,12 +4,15 @@ import type { RequestRow } from "../../api/types";
 import { Money } from "../../components/Money";
 import { StatusTag } from "../../components/Status";
 import { count, duration } from "../../format";
-import { decimalsFor, subtract } from "../../money";
+import { isZero, subtract } from "../../money";
 import { dayOf, moment, shortDay } from "../../time";
 import { type Order, type View, write } from "../../url";
 import { named } from "../../view";
 
 const column = createColumnHelper<RequestRow>();
+
+/** Single requests cost fractions of a cent, and rows keep their form when a costly one comes in. */
+const DECIMALS = 6;
 
 function Sorter({ order, active, label, sort }: { order: Order; active: Order; label: string; sort: (order: Order) => void }) {
   return (
@@ -24,9 +27,9 @@ function Sorter({ order, active, label, sort }: { order: Order; active: Order; l
 function Model({ row }: { row: RequestRow }) {
   const served = row.model || row.requested_model;
   return (
-    <span title={row.offer}>
-      {row.requested_model === served || row.requested_model === "" ? null : <span className="faint only-small">{row.requested_model} → </span>}
-      {served}
+    <span className="model" title={row.requested_model === served ? row.offer : `${row.requested_model} → ${row.offer}`}>
+      {row.requested_model === served || row.requested_model === "" ? null : <span className="asked faint only-small">{row.requested_model} →</span>}
+      <span className="served">{served}</span>
     </span>
   );
 }
@@ -46,6 +49,11 @@ function saved(row: RequestRow): string | null {
   return row.cost === null || row.baseline_cost === null ? null : subtract(row.baseline_cost, row.cost);
 }
 
+/** A dash where nothing was saved, and where that is not known. */
+function Saved({ amount }: { amount: string | null }) {
+  return amount === null || isZero(amount) ? <span className="faint">–</span> : <Money amount={amount} decimals={DECIMALS} />;
+}
+
 /** A time names its day only where that is not the newest row's. */
 function when(row: RequestRow, zone: string, newest: string): string {
   const at = new Date(row.at);
@@ -55,7 +63,6 @@ function when(row: RequestRow, zone: string, newest: string): string {
 
 export function columnsOf(rows: readonly RequestRow[], view: View, sort: (order: Order) => void) {
   const { zone, order: active } = view;
-  const costs = Math.max(4, decimalsFor(rows.flatMap((row) => row.cost ?? [])));
   const newest = rows[0] === undefined || active !== "newest" ? "" : dayOf(new Date(rows[0].at), zone);
   const sorted = (order: Order) => (order === active ? "descending" : "none");
   return [
@@ -80,7 +87,7 @@ export function columnsOf(rows: readonly RequestRow[], view: View, sort: (order:
       cell: (cell) => (cell.getValue() === "" ? <span className="faint">–</span> : cell.getValue()),
       meta: { from: "wide" },
     }),
-    column.accessor("model", { header: "Model", cell: ({ row: { original: row } }) => <Model row={row} /> }),
+    column.accessor("model", { header: "Model", cell: ({ row: { original: row } }) => <Model row={row} />, meta: { yields: true } }),
     column.accessor("provider", { header: "Provider", meta: { from: "wide" } }),
     column.accessor("status", {
       header: "Status",
@@ -97,17 +104,17 @@ export function columnsOf(rows: readonly RequestRow[], view: View, sort: (order:
     column.accessor("total_ms", {
       header: () => <Sorter order="latency" active={active} label="Latency" sort={sort} />,
       cell: (cell) => duration(cell.getValue()),
-      meta: { number: true, from: "small", sorted: sorted("latency") },
+      meta: { number: true, from: active === "latency" ? "small" : "medium", sorted: sorted("latency") },
     }),
     column.display({
       id: "saved",
       header: "Saved",
-      cell: ({ row: { original: row } }) => (saved(row) === null ? <span className="faint">–</span> : <Money amount={saved(row)} decimals={costs} />),
+      cell: ({ row: { original: row } }) => <Saved amount={saved(row)} />,
       meta: { number: true, from: "wide" },
     }),
     column.accessor("cost", {
       header: () => <Sorter order="cost" active={active} label="Cost" sort={sort} />,
-      cell: ({ row: { original: row } }) => <Money amount={row.cost} decimals={costs} reason={row.unpriced} />,
+      cell: ({ row: { original: row } }) => <Money amount={row.cost} decimals={DECIMALS} reason={row.unpriced} />,
       meta: { number: true, sorted: sorted("cost") },
     }),
   ];
