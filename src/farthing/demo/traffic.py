@@ -24,9 +24,12 @@ _PATHS = {
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
-    """What the clients saw: requests that ended, those answered with 200, and all by status or kind of failure."""
+    """What the clients saw: requests that ended, those answered at all, those with 200, and all by status or kind
+    of broken connection.
+    """
 
     requests: int
+    answers: int
     answered: int
     by_status: dict[str, int]
 
@@ -58,7 +61,12 @@ class Traffic:
                 task.add_done_callback(lambda _: gate.release())
                 await asyncio.sleep(self._dice.expovariate(rate))
         loop.remove_signal_handler(signal.SIGINT)
-        return Sent(requests=self._seen.total(), answered=self._seen["200"], by_status=dict(self._seen))
+        return Sent(
+            requests=self._seen.total(),
+            answers=sum(count for word, count in self._seen.items() if word.isdigit()),
+            answered=self._seen["200"],
+            by_status=dict(self._seen),
+        )
 
     async def _one(self, session: aiohttp.ClientSession) -> None:
         feature = self._dice.choices(FEATURES, weights=[f.share for f in FEATURES])[0]
