@@ -208,6 +208,7 @@ async def gateway(
         clock=lambda: datetime.now(UTC),
         worker="w1",
         max_body_bytes=chosen.max_body_bytes,
+        refused=metrics.refuse,
         observers=(metrics.observe,),
     )
     app = Gateway(parts, metrics, problem=lambda: journal_problem(journal.check))

@@ -344,6 +344,17 @@ def test_refusals_have_the_shape_of_the_clients_dialect(tmp_path, dialect, metho
     assert (got.json().get("type") == "error") == (dialect == "anthropic")
 
 
+@pytest.mark.parametrize(("headers", "body", "status"), [({"authorization": ""}, chat(), 401), ({}, b"{", 400)])
+def test_a_request_that_was_never_read_is_counted_all_the_same(tmp_path, headers, body, status):
+    async def run() -> str:
+        async with upstream(answers) as server, gateway(tmp_path, {"up": server.url}) as lab:
+            await send(lab.port, CHAT, body, headers=headers)
+            return (await send(lab.port, "/metrics", b"", method="GET")).body.decode()
+
+    line = next(line for line in asyncio.run(run()).splitlines() if "refus" in line and f'"{status}"' in line)
+    assert float(line.split()[-1]) == 1
+
+
 def test_an_unknown_model_is_named_with_the_nearest_and_noted(tmp_path):
     got, (fact,), _ = asked(tmp_path, answers, chat(model="tinny"))
     assert (got.status, fact.attempt, fact.http_status, fact.cost) == (404, 0, 404, Decimal(0))

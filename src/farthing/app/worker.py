@@ -96,6 +96,7 @@ async def _serve(settings: config.Settings, index: int, env: Mapping[str, str], 
         worker=name,
         max_body_bytes=settings.gateway.max_body_bytes,
         observers=tuple(observers),
+        refused=metrics.refuse,
     )
     app = Gateway(
         parts,

@@ -31,7 +31,7 @@ def prices(
     provider: str = "",
     region: str = "",
     gpu: str = "",
-    terms: Terms | None = None,
+    terms: Annotated[Terms | None, Parameter(name_transform=str.lower)] = None,
     tag: list[str] | None = None,
     max_price: str = "",
     at: str = "",

@@ -110,7 +110,7 @@ class Metrics:
             series.first.add(fact.ttft_ms / 1000)
 
     def refuse(self, status: int) -> None:
-        """Count a refusal, authenticated or not."""
+        """Count a request that was refused before it was read: wrong key, no such path, a body that makes no sense."""
         self.refused[status] = self.refused.get(status, 0) + 1
 
     def render(self, gauges: Mapping[str, float]) -> bytes:

@@ -49,7 +49,11 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Parts(msgspec.Struct, kw_only=True):
-    """What the pipeline works with. ``observers`` see every fact after the journal has it."""
+    """What the pipeline works with.
+
+    ``observers`` see every fact after the journal has it; ``refused`` gets the status of requests that were refused
+    before they were read, which leave no fact.
+    """
 
     world: World
     dialects: Mapping[str, Dialect]
@@ -59,6 +63,7 @@ class Parts(msgspec.Struct, kw_only=True):
     clock: Callable[[], datetime]
     worker: str
     max_body_bytes: int
+    refused: Callable[[int], None]
     observers: tuple[Observer, ...] = ()
 
 
@@ -162,6 +167,8 @@ async def refuse(exchange: Exchange, parts: Parts, error: FarthingError) -> None
         with contextlib.suppress(UnavailableError):
             parts.journal.note(fact)
         _observe(parts, fact)
+    else:
+        parts.refused(status)
     if not exchange.client.started:
         headers = request_id_headers(exchange.dialect, exchange.request_id)
         await exchange.client.reply(Reply(status=status, body=body, headers=headers))
