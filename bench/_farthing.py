@@ -1,6 +1,6 @@
 """Farthing itself under measurement: the whole product as ``farthing up`` runs it, everything switched on."""
 
-import json
+import os
 import subprocess
 import sys
 import time
@@ -72,19 +72,7 @@ models = ["gpt-4.1-mini"]
     )
 
 
-def spent(farthing: Farthing) -> dict[str, object]:
-    """The ledger's own total, to check that every measured request was counted."""
-    env = {
-        "FARTHING_HOME": str(farthing.home),
-        "FARTHING_CONFIG": str(farthing.home / "farthing.toml"),
-        "BENCH_KEY": "x",
-    }
-    return json.loads(_run(["spend", "-o", "json"], env))["total"]
-
-
 def _run(arguments: list[str], env: dict[str, str]) -> str:
-    import os
-
     command = [sys.executable, "-m", "farthing", *arguments]
     return subprocess.run(command, env={**os.environ, **env}, check=True, capture_output=True, text=True).stdout
 

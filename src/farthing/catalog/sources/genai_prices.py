@@ -53,7 +53,6 @@ _CLAUSES = {
 _FREE_TO_USE = ":free"
 
 Context = Mapping[str, str]
-Slot = "TimeOfDateConstraint | None"
 
 
 class GenaiPrices:

@@ -15,7 +15,6 @@ JSON = b"application/json"
 HTML = b"text/html"
 EVENT_STREAM = b"text/event-stream"
 OK = range(200, 300)
-BAD_GATEWAY = 502
 
 
 class Gauge(Protocol):

@@ -197,23 +197,6 @@ def uncarried(field: str, value: object, dialect: str) -> InputError:
     )
 
 
-def events_of(said: Said) -> Iterable[Event]:
-    """A whole answer as the events it could have come in."""
-    yield Begin(said.id, said.model)
-    index = 0
-    for part in said.parts:
-        match part:
-            case Text():
-                yield MoreText(part.text)
-            case Thought():
-                yield MoreThought(part.text, part.signature)
-            case ToolUse():
-                yield ToolBegin(index, part.id, part.name)
-                yield MoreArguments(index, part.arguments)
-                index += 1
-    yield End(said.finish)
-
-
 def said_bytes(said: Said) -> int:
     """How much the model generated, for the estimate of counts."""
     return sum(
