@@ -57,7 +57,10 @@ def test_no_provider_can_make_itself_rest_for_ever(wish):
 def test_labels_of_the_ledger_are_not_a_clients_to_set(name):
     with pytest.raises(InputError, match=name.decode()):
         call_of(Operation.CHAT, CHAT, [(name, b"true")])
-    assert call_of(Operation.CHAT, CHAT, [(b"x-farthing-label-reversal", b"true")]).labels == {"reversal": "true"}
+    assert call_of(Operation.CHAT, CHAT, [(b"x-farthing-label-reversal", b"true")]).labels == {
+        "reversal": "true",
+        "category": "inference",
+    }
 
 
 def refused(vendor: str, operation: Operation, body: bytes, status: int = 500) -> tuple[int, bytes]:

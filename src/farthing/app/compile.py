@@ -52,7 +52,9 @@ def compile_snapshot(
 def key_entries(keys: "Iterable[Key]", now: datetime) -> list[KeyEntry]:
     """Working keys as workers see them. Dead ones are left out, so that a worker knows nothing to revive."""
     return [
-        KeyEntry(id=key.id, hash=key.hash, scope=key.scope, models=key.models, expires=_ends(key))
+        KeyEntry(
+            id=key.id, hash=key.hash, scope=key.scope, models=key.models, category=key.category, expires=_ends(key)
+        )
         for key in keys
         if key.status(now) == "active"
     ]

@@ -9,6 +9,7 @@
     │   └── CurrencyError        … two currencies in one sum
     ├── NotFoundError            a name that does not exist: names the nearest ones
     ├── DeniedError              authentication or a policy said no
+    │   └── LimitError           … because a budget or a quota is used up: adds which, and when to come back
     ├── ConflictError            somebody else holds or changed it: retry, or look again
     ├── UnavailableError         a part of Farthing cannot work now: disk full, store locked, draining
     └── UpstreamError            a provider failed: adds the provider and how it failed
@@ -83,6 +84,20 @@ class DeniedError(FarthingError):
     def __init__(self, message: str, *, reason: str, remedy: str = "") -> None:
         super().__init__(message, remedy=remedy)
         self.reason = reason
+
+
+class LimitError(DeniedError):
+    """A budget or a quota does not cover a request. ``reason`` is ``budget`` for money, ``rate_limit`` otherwise.
+
+    ``limit`` is its id. ``retry_after`` is in seconds, ``None`` when waiting does not help.
+    """
+
+    def __init__(
+        self, message: str, *, reason: str, limit: str, retry_after: float | None = None, remedy: str = ""
+    ) -> None:
+        super().__init__(message, reason=reason, remedy=remedy)
+        self.limit = limit
+        self.retry_after = retry_after
 
 
 class ConflictError(FarthingError):

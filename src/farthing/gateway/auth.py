@@ -19,10 +19,7 @@ class HashedKeyring:
     """
 
     def __init__(self, keys: Iterable[KeyEntry], *, required: bool = True) -> None:
-        self._callers = {
-            key.hash: (Caller(key_id=key.id, scope=key.scope.narrowed(key=key.id), models=key.models), key.expires)
-            for key in keys
-        }
+        self._callers = {key.hash: (_caller(key), key.expires) for key in keys}
         self._required = required
 
     def authenticate(self, token: str, at: datetime) -> Caller:
@@ -38,6 +35,11 @@ class HashedKeyring:
         if expires is not None and at >= expires:
             raise DeniedError(f"this key expired at {expires.isoformat()}", reason="expired_key", remedy=_REMEDY)
         return caller
+
+
+def _caller(key: KeyEntry) -> Caller:
+    scope = key.scope.narrowed(key=key.id)
+    return Caller(key_id=key.id, scope=scope, models=key.models, category=key.category)
 
 
 def token_of(headers: Mapping[bytes, bytes]) -> str:

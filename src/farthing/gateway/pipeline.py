@@ -26,6 +26,7 @@ from farthing.gateway.ports import (
     Call,
     Caller,
     Dialect,
+    Grant,
     Headers,
     Journal,
     Keyring,
@@ -94,7 +95,7 @@ class Exchange:
         self.caller: Caller
         self.call: Call | None = None
         self.route: Route
-        self.reservation: object = None
+        self.grant: Grant
 
 
 Stage = Callable[[Exchange, Parts], Awaitable[None]]
@@ -129,17 +130,18 @@ async def route(exchange: Exchange, parts: Parts) -> None:
 
 
 async def admit(exchange: Exchange, parts: Parts) -> None:
-    """Whether it may spend."""
-    exchange.reservation = parts.admission.reserve(_call(exchange), exchange.route)
+    """Whether it may spend. It waits while what others hold may come back."""
+    wanted, admission = _call(exchange), parts.admission
+    exchange.grant = admission.admit(wanted, exchange.route) or await admission.wait(wanted, exchange.route)
+    exchange.call = exchange.grant.call
 
 
 async def call(exchange: Exchange, parts: Parts) -> None:
     """Try target after target until one answers, or the client has seen a byte; then settle."""
-    facts: list[RequestFact] = []
     try:
-        reply = await _answered(exchange, parts, facts)
+        reply = await _answered(exchange, parts)
     finally:
-        parts.admission.settle(exchange.reservation, facts)
+        exchange.grant.close()
     if reply is not None:
         await exchange.client.reply(reply)
 
@@ -174,14 +176,14 @@ async def refuse(exchange: Exchange, parts: Parts, error: FarthingError) -> None
         await exchange.client.reply(Reply(status=status, body=body, headers=headers))
 
 
-async def _answered(exchange: Exchange, parts: Parts, facts: list[RequestFact]) -> Reply | None:
+async def _answered(exchange: Exchange, parts: Parts) -> Reply | None:
     """The answer that the client is still owed. Raises ``InputError`` when no target can carry the call."""
     outcome: Outcome | None = None
     unfit: InputError | None = None
     wanted = _call(exchange)
+    number = 1
     for target in exchange.route.targets:
         dialect = parts.dialects[target.provider.dialect]
-        number = len(facts) + 1
         try:
             attempt = Attempt(
                 wanted, exchange.route, target, number, dialect=dialect, worker=parts.worker, began=exchange.began
@@ -189,15 +191,18 @@ async def _answered(exchange: Exchange, parts: Parts, facts: list[RequestFact]) 
         except InputError as problem:
             unfit = problem
             continue
+        if number > 1 and not exchange.grant.extend(target):
+            break
         try:
             outcome = await attempt.run(exchange.client, parts.upstream, parts.journal)
         finally:
+            exchange.grant.settle(attempt.fact)
             if attempt.fact.status is not Status.ABANDONED:
-                facts.append(attempt.fact)
                 exchange.world.router.observe(attempt.fact, attempt.retry_after)
                 _observe(parts, attempt.fact)
         if outcome.final or exchange.client.gone or number == MAX_ATTEMPTS:
             break
+        number += 1
     if outcome is None and unfit is not None:
         raise unfit
     return None if outcome is None else outcome.reply

@@ -22,10 +22,11 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Who asks, after authentication. ``models`` empty means every model."""
+    """Who asks, after authentication. ``models`` empty means every model, ``category`` that the client may say it."""
 
     key_id: str = ""
     scope: Scope = Scope()
+    category: str = ""
     models: frozenset[str] = frozenset()
 
 
@@ -228,14 +229,41 @@ class Keyring(Protocol):
         ...
 
 
-class Admission(Protocol):
-    """Says whether a call may spend. The foundations allow everything; hard limits replace this."""
+class Grant(Protocol):
+    """What a call was allowed to use. It covers one attempt at the route's first target; further ones extend it.
 
-    def reserve(self, call: Call, route: Route) -> object:
-        """A reservation to settle. Raises ``DeniedError`` when the call does not fit."""
+    ``call`` is the call as it may be sent: what is left may have shortened its answer. ``headers`` tell the client.
+    """
+
+    call: Call
+    headers: Headers
+
+    def extend(self, target: Target) -> bool:
+        """Hold the worst case of one more attempt as well; false when it does not fit, and must not be made."""
         ...
 
-    def settle(self, reservation: object, facts: list[RequestFact]) -> None: ...
+    def settle(self, fact: RequestFact) -> None:
+        """An attempt ended: what it cost is used, what was held for it beyond that is free again."""
+        ...
+
+    def close(self) -> None:
+        """No more attempts will be made."""
+        ...
+
+
+class Admission(Protocol):
+    """Says whether a call may be sent, before it is."""
+
+    def admit(self, call: Call, route: Route) -> Grant | None:
+        """Hold the worst case that the first target can bill; ``None`` when that does not fit at this moment.
+
+        Raises ``LimitError`` when waiting would not help.
+        """
+        ...
+
+    async def wait(self, call: Call, route: Route) -> Grant:
+        """Wait until what is held by others comes back. Raises ``LimitError`` when it does not in time."""
+        ...
 
 
 class Journal(Protocol):

@@ -9,6 +9,7 @@ from datetime import datetime
 import msgspec
 
 from farthing.catalog.sources import Rule
+from farthing.core.limits import Limit
 from farthing.core.nouns import Offer, Scope
 from farthing.gateway.settings import ModelSettings, ProviderSettings
 
@@ -23,6 +24,7 @@ class KeyEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     hash: str
     scope: Scope = Scope()
     models: frozenset[str] = frozenset()
+    category: str = ""
     expires: datetime | None = None
 
 
@@ -39,3 +41,4 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     offers: tuple[Offer, ...] = ()
     rules: tuple[Rule, ...] = ()
     keys: tuple[KeyEntry, ...] = ()
+    limits: tuple[Limit, ...] = ()

@@ -24,7 +24,8 @@ USE_RESOLUTION = timedelta(minutes=1)
 class Key(msgspec.Struct, frozen=True, kw_only=True):
     """One key. ``hash`` is the SHA-256 of its token, ``prefix`` the token's first characters.
 
-    ``scope`` is who pays for what it does; ``models`` are names it may ask for, all when empty.
+    ``scope`` is who pays for what it does; ``models`` are names it may ask for, all when empty; ``category`` is what
+    its requests are for, left to them when empty.
     ``rotated_from`` is the key it replaces; ``last_used`` is right to the minute.
     """
 
@@ -35,6 +36,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     scope: Scope
     models: frozenset[str]
     created: datetime
+    category: str = ""
     expires: datetime | None = None
     revoked: datetime | None = None
     rotated_from: str | None = None
@@ -66,12 +68,15 @@ class Keys:
         name: str = "",
         scope: Scope = _NOBODY,
         models: Iterable[str] = (),
+        category: str = "",
         expires: datetime | None = None,
     ) -> tuple[Key, str]:
         """A new key and its token, which cannot be shown again. Raises ``InputError`` for an expiry in the past."""
         if expires is not None and expires <= change.at:
             raise InputError("a key cannot expire before it begins", field="expires", value=expires.isoformat())
-        key, token = _made(change.at, name=name, scope=scope, models=frozenset(models), expires=expires)
+        key, token = _made(
+            change.at, name=name, scope=scope, models=frozenset(models), category=category, expires=expires
+        )
         with self._database.write() as connection:
             _insert(connection, key)
             change.record(connection, "key.create", key.id, after=key.public())
@@ -93,7 +98,13 @@ class Keys:
             lifetime = old.expires - old.created if old.expires else None
             ends = expires or (change.at + lifetime if lifetime else None)
             key, token = _made(
-                change.at, name=old.name, scope=old.scope, models=old.models, expires=ends, rotated_from=old.id
+                change.at,
+                name=old.name,
+                scope=old.scope,
+                models=old.models,
+                category=old.category,
+                expires=ends,
+                rotated_from=old.id,
             )
             _insert(connection, key)
             last = change.at + grace

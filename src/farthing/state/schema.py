@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from farthing.core.errors import ConflictError, UnavailableError
 from farthing.state.database import Database
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest step in ``migrations/versions``. Stores that are there already are opened without loading Alembic."""
 
 _LOCK = 0x66617274

@@ -40,6 +40,7 @@ keys = sa.Table(
     sa.Column("name", sa.String(200), nullable=False),
     sa.Column("scope", sa.JSON, nullable=False),
     sa.Column("models", sa.JSON, nullable=False),
+    sa.Column("category", sa.String(64), nullable=False),
     sa.Column("created", Instant, nullable=False),
     sa.Column("expires", Instant),
     sa.Column("revoked", Instant),
@@ -75,6 +76,164 @@ audit = sa.Table(
     sa.Column("after", sa.JSON),
     sa.Index("audit_subject", "subject", "number"),
 )
+
+limits = sa.Table(
+    "limits",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("spec", sa.JSON, nullable=False),
+    sa.Column("created", Instant, nullable=False),
+    sa.Column("removed", Instant),
+)
+
+pots = sa.Table(
+    "pots",
+    metadata,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("limit_id", sa.String(32), sa.ForeignKey("limits.id"), nullable=False),
+    sa.Column("subject", sa.String(400), nullable=False),
+    sa.Column("starts", Instant, nullable=False),
+    sa.Column("ends", Instant),
+    sa.Column("used", sa.BigInteger, nullable=False),
+    sa.Column("doubt", sa.BigInteger, nullable=False),
+    sa.Column("leased", sa.BigInteger, nullable=False),
+    sa.Column("seeded", sa.BigInteger),
+    sa.Column("wanted", Instant),
+    sa.UniqueConstraint("limit_id", "subject", "starts"),
+)
+"""What of a limit was used in one span by one subject. ``used`` is settled, of which ``doubt`` was charged at its worst
+case because nobody knows what the provider billed; ``leased`` is what holders have and have not reported as used.
+``seeded`` comes from the ledger: what was used before the limit began to count, NULL until that is known. ``wanted``:
+until then somebody waits for slices to come back."""
+
+leases = sa.Table(
+    "leases",
+    metadata,
+    sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("pot_id", sa.BigInteger, sa.ForeignKey("pots.id"), nullable=False),
+    sa.Column("holder", sa.String(100), nullable=False),
+    sa.Column("granted", sa.BigInteger, nullable=False),
+    sa.Column("spent", sa.BigInteger, nullable=False),
+    sa.Column("doubt", sa.BigInteger, nullable=False),
+    sa.Column("message", sa.BigInteger, nullable=False),
+    sa.Column("renewed", Instant, nullable=False),
+    sa.UniqueConstraint("pot_id", "holder"),
+    sa.Index("leases_holder", "holder"),
+)
+"""A holder's slice of a pot: ``granted`` and ``spent`` are totals over the life of the lease, ``message`` numbers the
+last message that was heard of the holder."""
+
+rolled = sa.Table(
+    "rolled",
+    metadata,
+    sa.Column("pot_id", sa.BigInteger, sa.ForeignKey("pots.id"), primary_key=True),
+    sa.Column("slot", sa.BigInteger, primary_key=True),
+    sa.Column("used", sa.BigInteger, nullable=False),
+)
+"""When a rolling pot's use was reported, in sixtieths of its span, so that it can fall out of it again."""
+
+batches = sa.Table(
+    "batches",
+    metadata,
+    sa.Column("id", sa.String(200), primary_key=True),
+    sa.Column("provider", sa.String(200), nullable=False),
+    sa.Column("facts", sa.JSON, nullable=False),
+    sa.Column("created", Instant, nullable=False),
+    sa.Column("settled", Instant),
+)
+"""Batches and files at providers, who owns them and what they hold of which pots, until they are settled."""
+
+people = sa.Table(
+    "people",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("email", sa.String(320), nullable=False, unique=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("role", sa.String(32), nullable=False),
+    sa.Column("scope", sa.JSON, nullable=False),
+    sa.Column("duties", sa.JSON, nullable=False),
+    sa.Column("password", sa.String(400)),
+    sa.Column("subject", sa.String(400), unique=True),
+    sa.Column("created", Instant, nullable=False),
+    sa.Column("disabled", Instant),
+    sa.Column("last_seen", Instant),
+)
+"""Who may use the control plane. ``scope`` is the tenant they are confined to, ``duties`` the approvals they may give,
+``password`` a salted scrypt hash, ``subject`` their issuer and id at the identity provider."""
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("hash", sa.String(64), primary_key=True),
+    sa.Column("person", sa.String(32), sa.ForeignKey("people.id"), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("created", Instant, nullable=False),
+    sa.Column("expires", Instant, nullable=False),
+    sa.Column("revoked", Instant),
+)
+"""Logins and service tokens, by the SHA-256 of what the holder has."""
+
+secrets = sa.Table(
+    "secrets",
+    metadata,
+    sa.Column("name", sa.String(200), primary_key=True),
+    sa.Column("sealed", sa.Text, nullable=False),
+    sa.Column("sealed_by", sa.String(64), nullable=False),
+    sa.Column("created", Instant, nullable=False),
+    sa.Column("changed", Instant, nullable=False),
+)
+"""Secrets, each sealed with a key of its own, which is sealed with the envelope key named by ``sealed_by``."""
+
+approvals = sa.Table(
+    "approvals",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("action", sa.String(64), nullable=False),
+    sa.Column("subject", sa.String(200), nullable=False),
+    sa.Column("summary", sa.String(500), nullable=False),
+    sa.Column("amount", sa.String(40)),
+    sa.Column("scope", sa.JSON, nullable=False),
+    sa.Column("payload", sa.JSON, nullable=False),
+    sa.Column("duty", sa.String(64), nullable=False),
+    sa.Column("wanted", sa.Integer, nullable=False),
+    sa.Column("asked_by", sa.String(200), nullable=False),
+    sa.Column("asked", Instant, nullable=False),
+    sa.Column("expires", Instant, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("closed", Instant),
+    sa.Column("result", sa.JSON),
+    sa.Index("approvals_state", "state", "asked"),
+)
+
+votes = sa.Table(
+    "votes",
+    metadata,
+    sa.Column("approval", sa.String(32), sa.ForeignKey("approvals.id"), primary_key=True),
+    sa.Column("person", sa.String(200), primary_key=True),
+    sa.Column("verdict", sa.String(16), nullable=False),
+    sa.Column("comment", sa.String(2000), nullable=False),
+    sa.Column("at", Instant, nullable=False),
+)
+
+notices = sa.Table(
+    "notices",
+    metadata,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("same", sa.String(300), nullable=False, unique=True),
+    sa.Column("kind", sa.String(64), nullable=False),
+    sa.Column("severity", sa.String(16), nullable=False),
+    sa.Column("title", sa.String(300), nullable=False),
+    sa.Column("body", sa.JSON, nullable=False),
+    sa.Column("raised", Instant, nullable=False),
+    sa.Column("due", Instant),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("delivered", Instant),
+    sa.Column("error", sa.String(1000), nullable=False),
+    sa.Index("notices_due", "due"),
+)
+"""What somebody is to be told: once per ``same``, tried again at ``due`` until it is delivered."""
 
 changes = sa.Table("changes", metadata, sa.Column("number", sa.BigInteger, nullable=False))
 """One row: how many changes were committed. Watching it is how other processes notice one."""

@@ -173,8 +173,8 @@ def read_call(
         headers=headers,
     )
     own = [(name[len(_OWN) :].decode("latin-1"), value) for name, value in headers if name.startswith(_OWN)]
-    if own:
-        _apply(call, own)
+    category = _apply(call, own) if own else ""
+    call.labels = {**call.labels, "category": caller.category or category or "inference"}
     return call
 
 
@@ -243,13 +243,17 @@ def _format(head: Head) -> str:
     return ""
 
 
-def _apply(call: Call, own: list[tuple[str, bytes]]) -> None:
+def _apply(call: Call, own: list[tuple[str, bytes]]) -> str:
+    """What the client says of itself; returns the category it names."""
     labels: dict[str, str] = {}
     finer: dict[str, str] = {}
+    category = ""
     for name, raw in own:
         value = raw.decode("latin-1").strip()
         if name in _SCOPE:
             finer[name] = value
+        elif name == "category":
+            category = value
         elif name in _LISTS:
             _LISTS[name](call, frozenset(word.strip() for word in value.split(",") if word.strip()))
         elif name.startswith("label-") and not name.startswith(_RESERVED):
@@ -259,12 +263,13 @@ def _apply(call: Call, own: list[tuple[str, bytes]]) -> None:
                 "unknown header",
                 field=f"x-farthing-{name}",
                 value=value,
-                remedy=f"Known are {', '.join((*_SCOPE, *_LISTS))} and label-NAME",
+                remedy=f"Known are {', '.join((*_SCOPE, 'category', *_LISTS))} and label-NAME",
             )
     call.labels = labels
     if finer:
         scope = call.caller.scope.narrowed(**finer)
         call.caller = msgspec.structs.replace(call.caller, scope=scope)
+    return category
 
 
 def _set_tags(call: Call, words: frozenset[str]) -> None:

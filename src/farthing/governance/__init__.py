@@ -1,0 +1,1 @@
+"""Who may do what, what needs somebody's yes, how budgets are going, and who is told."""
