@@ -30,11 +30,13 @@ class Farthing(msgspec.Struct, kw_only=True):
         return [pid for pid in self.process.tree() if pid not in workers]
 
 
-def start(upstream: int, home: Path, *, workers: int = 1) -> Farthing:
-    """Start it on an upstream that speaks OpenAI's dialect, wait until it is ready."""
+def start(upstream: int, home: Path, *, workers: int = 1, settings: str = "") -> Farthing:
+    """Start it on an upstream that speaks OpenAI's dialect, or with other settings, and wait until it is ready."""
     home.mkdir()
     config = home / "farthing.toml"
-    config.write_text(f"""
+    config.write_text(
+        settings
+        or f"""
 [providers.bench]
 vendor = "openai"
 base_url = "http://127.0.0.1:{upstream}/v1"
@@ -45,7 +47,8 @@ vendor = "openai"
 base_url = "http://127.0.0.1:{upstream}/v1"
 api_key = "env:BENCH_KEY"
 models = ["gpt-4.1-mini"]
-""")
+"""
+    )
     port, web = free_port(), free_port()
     env = {"BENCH_KEY": "upstream", "FARTHING_HOME": str(home), "FARTHING_CONFIG": str(config)}
     key = _run(["key", "create", "--name", "bench", "--team", "bench"], env).strip()

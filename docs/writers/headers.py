@@ -14,6 +14,7 @@ REQUEST = {
     "only narrow what the alias allows.",
     "x-farthing-regions": "Regions that may serve this, separated by commas. They only narrow.",
     "x-farthing-label-NAME": "Kept with the request; `farthing spend --by tag:NAME` groups by it.",
+    "x-farthing-provider": "Which account an upload to `/v1/files` goes to. Refused elsewhere.",
     "x-farthing-key": "Reserved. It is accepted and has no meaning yet.",
     "x-farthing-request-id": "Reserved. It is accepted and has no meaning yet; ids are made by the gateway.",
 }
@@ -26,7 +27,17 @@ RESPONSE = {
     "x-farthing-unpriced": "Why there is no cost.",
     "retry-after, retry-after-ms, x-should-retry": "As the provider sent them.",
 }
-_TAILS = ("chat/completions", "completions", "embeddings", "responses", "messages", "messages/count_tokens", "models")
+_TAILS = (
+    "chat/completions",
+    "completions",
+    "embeddings",
+    "responses",
+    "messages",
+    "messages/count_tokens",
+    "models",
+    "images/generations",
+    "images/edits",
+)
 
 
 def page() -> str:
@@ -36,7 +47,9 @@ def page() -> str:
         + table(("path", "operation", "dialect"), _paths())
         + "\nEach path also exists below `/openai` and `/anthropic`, which say the dialect outright. `/v1/models` "
         "answers in Anthropic's shape when `anthropic-version` was sent. `/healthz`, `/readyz` and "
-        "`/metrics` are told in [metrics](metrics.md).\n\nA Farthing key travels as `Authorization: Bearer KEY` or as "
+        "`/metrics` are told in [metrics](metrics.md). `/v1/files…` and `/v1/batches…` are OpenAI's "
+        "[files and batches](../how-to/batches-and-images.md), and `/passthrough/PROVIDER/…` is "
+        "[everything else](../how-to/pass-through.md).\n\nA Farthing key travels as `Authorization: Bearer KEY` or as "
         "`x-api-key: KEY`.\n\n"
         "## Request headers\n\nAll are optional. An unknown `x-farthing-` header is refused, so that a typo does not "
         "become unallocated cost. None of them is sent to a provider.\n\n"

@@ -25,6 +25,13 @@ MEANINGS: Mapping[str, str] = {
     "farthing_snapshot_made_seconds": "When the snapshot in use was made, in Unix time. A new one is made when "
     "settings, keys, providers or prices change.",
     "farthing_resident_bytes": "Memory of the worker, where the system tells.",
+    "farthing_limit_admitted": "Requests that some limit is about and that were let through.",
+    "farthing_limit_waited": "Requests that had to wait for others to give back what they held.",
+    "farthing_limit_refused": "Requests that a limit did not cover.",
+    "farthing_limit_shortened": "Requests whose answer was shortened to what a limit still covered.",
+    "farthing_limit_messages": "Messages to the state store about limits.",
+    "farthing_limit_waiting": "Requests that wait now.",
+    "farthing_limit_accounts": "Pots of which the worker has a slice.",
 }
 
 

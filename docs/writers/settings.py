@@ -12,7 +12,7 @@ from farthing.core.nouns import Objective
 from farthing.gateway.settings import GatewaySettings, ModelSettings, ProviderSettings, TargetSettings
 from farthing.ledger.settings import LedgerSettings
 from farthing.state.settings import StateSettings
-from farthing.web.settings import WebSettings
+from farthing.web.settings import LoginSettings, OidcSettings, WebSettings
 
 SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "": SettingsFile,
@@ -24,6 +24,11 @@ SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "state": StateSettings,
     "ledger": LedgerSettings,
     "web": WebSettings,
+    "login": LoginSettings,
+    "login.oidc": OidcSettings,
+    "approvals": ApprovalSettings,
+    "alerts": AlertSettings,
+    "limits": LimitSettings,
 }
 
 MEANINGS: Mapping[str, str] = {

@@ -7,7 +7,7 @@ feature it configures. Without a file everything has a default that works.
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, get_origin
@@ -17,12 +17,16 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from farthing.core.errors import ConfigError, InputError, NotFoundError, UnavailableError
+from farthing.core.seal import SealKey, opened, read_keys
 from farthing.core.toml import At, Reader, Source, nearest, wanted
-from farthing.gateway.settings import GatewaySettings, ModelSettings, ProviderSettings
+from farthing.gateway.limits.settings import LimitSettings
+from farthing.gateway.settings import GatewaySettings, HedgeSettings, ModelSettings, ProviderSettings
 from farthing.gateway.vendors import provider
+from farthing.governance.alerts import KINDS, AlertSettings
+from farthing.governance.approvals import ApprovalSettings, flaws
 from farthing.ledger.settings import LedgerSettings
 from farthing.state.settings import StateSettings
-from farthing.web.settings import WebSettings
+from farthing.web.settings import LoginSettings, OidcSettings, WebSettings, is_trustworthy
 
 FILE = "farthing.toml"
 HOME = ".farthing"
@@ -43,6 +47,10 @@ class SettingsFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     state: StateSettings = StateSettings()
     ledger: LedgerSettings = LedgerSettings()
     web: WebSettings = WebSettings()
+    login: LoginSettings = LoginSettings()
+    approvals: ApprovalSettings = ApprovalSettings()
+    alerts: AlertSettings = AlertSettings()
+    limits: LimitSettings = LimitSettings()
 
 
 class Settings(SettingsFile, frozen=True, kw_only=True):
@@ -66,9 +74,19 @@ class Settings(SettingsFile, frozen=True, kw_only=True):
         return self.home / "admin.token"
 
     @property
+    def seal_file(self) -> Path:
+        """The envelope key of sealed secrets where none is set, readable by its owner only."""
+        return self.home / "seal.key"
+
+    @property
     def run(self) -> Path:
         """Folder of locks, process ids and sockets."""
         return self.home / "run"
+
+    @property
+    def tally(self) -> Path:
+        """Folder of the workers' records of what they spent of limits."""
+        return self.run / "tally"
 
     @property
     def ledger_url(self) -> str:
@@ -114,18 +132,23 @@ def load(path: Path | None = None, env: Mapping[str, str] | None = None) -> Sett
 
 
 def check(
-    path: Path | None = None, env: Mapping[str, str] | None = None, *, providers: Iterable[str] = ()
+    path: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    *,
+    providers: Iterable[str] = (),
+    sealed: Mapping[str, str] | None = None,
 ) -> list[ConfigError]:
     """Every problem that can be found at once; empty when the settings can be used.
 
-    ``providers`` are names known from elsewhere (added at run time) that aliases may go to.
+    ``providers`` are names known from elsewhere (added at run time) that aliases may go to, ``sealed`` the secrets of
+    the store, where it could be asked.
     """
     variables = environment() if env is None else env
     settings, problems = _read(path, variables)
     if not problems:
         source = _source(path, variables)
         problems += _dangling(settings, source, providers)
-        problems += _unresolved(settings, source, variables)
+        problems += _unresolved(settings, source, variables, sealed)
     return problems
 
 
@@ -139,11 +162,16 @@ def settings_file(path: Path | None, env: Mapping[str, str]) -> Path | None:
 
 def is_reference(text: str) -> bool:
     """Whether a setting points at a secret instead of holding one."""
-    return text.startswith(("env:", "file:"))
+    return text.startswith(("env:", "file:", "secret:"))
 
 
-def resolve_secret(ref: str, env: Mapping[str, str]) -> str:
-    """The secret behind ``env:NAME`` or ``file:PATH``, without surrounding space; empty for an empty reference.
+Vault = Callable[[str], str]
+"""Opens a sealed secret by its name. Raises ``UnavailableError`` when there is none, or the envelope key is missing."""
+
+
+def resolve_secret(ref: str, env: Mapping[str, str], vault: Vault | None = None) -> str:
+    """The secret behind ``env:NAME``, ``file:PATH`` or, where there is a vault, ``secret:NAME``, without surrounding
+    space; empty for an empty reference.
 
     Raises ``InputError`` when it is no reference, ``UnavailableError`` when what it names is missing or empty.
     """
@@ -155,6 +183,8 @@ def resolve_secret(ref: str, env: Mapping[str, str]) -> str:
         missing = f"the variable {name} is not set"
     elif kind == "file" and name:
         secret, missing = _secret_file(Path(name))
+    elif kind == "secret" and name and vault is not None:
+        secret, missing = vault(name).strip(), f"the secret {name} is empty"
     else:
         raise InputError("not a reference to a secret", field="secret", value=_hidden(ref), remedy=_REFERENCE)
     if not secret:
@@ -162,6 +192,26 @@ def resolve_secret(ref: str, env: Mapping[str, str]) -> str:
             f"No secret behind {ref!r}: {missing}", remedy=f"Set it before starting, or change {ref}"
         )
     return secret
+
+
+def seal_keys(settings: Settings, env: Mapping[str, str]) -> tuple[SealKey, ...]:
+    """The envelope keys: the first seals, all of them open.
+
+    Raises ``UnavailableError`` when there is none yet, ``InputError`` when it is no key.
+    """
+    return read_keys(resolve_secret(settings.state.seal_key or f"file:{settings.seal_file}", env))
+
+
+def vault(settings: Settings, env: Mapping[str, str], sealed: Mapping[str, str]) -> Vault:
+    """Opens these sealed secrets. The envelope key is read when the first one is opened."""
+
+    def open_one(name: str) -> str:
+        if name not in sealed:
+            known = NotFoundError("secret", name, known=sealed, remedy=f"Set it: farthing secret set {name}")
+            raise UnavailableError(known.message, remedy=known.remedy)
+        return opened(name, sealed[name], seal_keys(settings, env))
+
+    return open_one
 
 
 def redacted(settings: Settings) -> dict[str, Any]:
@@ -176,7 +226,7 @@ def redacted(settings: Settings) -> dict[str, Any]:
     return plain
 
 
-_REFERENCE = "Write env:NAME or file:PATH, so that no secret stands in a settings file"
+_REFERENCE = "Write env:NAME, file:PATH or secret:NAME, so that no secret stands in a settings file"
 _REDACTED = "********"
 
 
@@ -241,9 +291,10 @@ def _overrides(env: Mapping[str, str]) -> tuple[dict[str, Any], list[ConfigError
 
 
 _SECTIONS: Mapping[str, Mapping[str, Any]] = {
-    name: {f.name: f.type for f in msgspec.structs.fields(section)}
+    name: {f.name: f.type for f in msgspec.structs.fields(section) if f.type is not OidcSettings}
     for name, section in (
         ("gateway", GatewaySettings), ("state", StateSettings), ("ledger", LedgerSettings), ("web", WebSettings),
+        ("limits", LimitSettings),
     )
 }  # fmt: skip
 """Sections whose fields a variable ``FARTHING_SECTION_FIELD`` overrides."""
@@ -317,6 +368,10 @@ def _rules(settings: Settings, source: Source) -> Iterator[ConfigError]:
     if not _is_zone(web.zone):
         yield source.problem("not a time zone", ("web", "zone"), web.zone, 'Write an IANA name such as "Europe/Berlin"')
     yield from _ranges(settings, source)
+    yield from _login(settings, source)
+    for at, value, message, remedy in flaws(settings.approvals):
+        yield source.problem(message, ("approvals", *at), value, remedy)
+    yield from _alerts(settings.alerts, source)
     for name, account in settings.providers.items():
         yield from account_problems(name, account, source)
     yield from _aliases(settings, source)
@@ -326,15 +381,26 @@ _PORT_MAX = 65535
 _LEAST: Mapping[tuple[str, str], float] = {
     ("gateway", "workers"): 1,
     ("gateway", "max_body_bytes"): 1,
+    ("gateway", "max_file_bytes"): 1,
     ("gateway", "drain_seconds"): 0,
     ("gateway", "connect_timeout"): 0.001,
     ("gateway", "first_byte_timeout"): 0.001,
     ("gateway", "read_timeout"): 0.001,
     ("gateway", "connections_per_host"): 1,
+    ("gateway", "attempts"): 1,
+    ("gateway", "patience"): 0,
+    ("gateway", "retry_share"): 0,
+    ("gateway", "breaker_failures"): 1,
+    ("gateway", "breaker_share"): 0.05,
+    ("gateway", "breaker_rest"): 1,
     ("gateway", "journal_segment_bytes"): 65536,
     ("state", "busy_seconds"): 0,
     ("ledger", "retain_days"): 0,
     ("ledger", "compact_minutes"): 1,
+    ("login", "session_hours"): 0.01,
+    ("limits", "wait_seconds"): 0,
+    ("login", "email_attempts"): 1,
+    ("login", "address_attempts"): 1,
 }
 
 
@@ -346,6 +412,46 @@ def _ranges(settings: Settings, source: Source) -> Iterator[ConfigError]:
         value = getattr(getattr(settings, section), field)
         if not value >= least:
             yield source.problem(f"must be {least} or more", (section, field), value, "Leave it out for the default")
+    for field in ("retry_share", "breaker_share"):
+        share = getattr(settings.gateway, field)
+        if share > 1:
+            yield source.problem("a share is 1 at most", ("gateway", field), share, "0.1 is ten percent")
+
+
+def _login(settings: Settings, source: Source) -> Iterator[ConfigError]:
+    """What a login needs, and where the keys of secrets may stand."""
+    oidc, key = settings.login.oidc, settings.state.seal_key
+    at: At = ("login", "oidc")
+    remedy = "Write env:NAME or file:PATH"
+    if key and not key.startswith(("env:", "file:")):
+        yield source.problem("an envelope key may not stand in settings", ("state", "seal_key"), _REDACTED, remedy)
+    if settings.state.url.startswith("secret:"):
+        yield source.problem("its secrets cannot open the store", ("state", "url"), settings.state.url, remedy)
+    if oidc.client_secret and not is_reference(oidc.client_secret):
+        yield source.problem("a secret may not stand in settings", (*at, "client_secret"), _REDACTED, _REFERENCE)
+    if oidc != OidcSettings() and not (oidc.issuer and oidc.client_id):
+        yield source.problem("single sign-on needs both", (*at, "issuer"), oidc.issuer, "Write issuer and client_id")
+    if oidc.issuer and not is_trustworthy(oidc.issuer):
+        yield source.problem(
+            "not an address that can be trusted", (*at, "issuer"), oidc.issuer, "Begin it with https://"
+        )
+    if oidc.scopes and "openid" not in oidc.scopes:
+        yield source.problem("without openid there is no login", (*at, "scopes"), oidc.scopes, 'Add "openid"')
+
+
+def _alerts(alerts: AlertSettings, source: Source) -> Iterator[ConfigError]:
+    """Targets need addresses that are kept elsewhere, names of their own, and events that exist."""
+    names: set[str] = set()
+    for i, target in enumerate(alerts.targets):
+        at: At = ("alerts", "targets", i)
+        if not is_reference(target.url):
+            yield source.problem("an address with a secret may not stand here", (*at, "url"), _REDACTED, _REFERENCE)
+        elif target.label in names:
+            yield source.problem("two targets of one name", (*at, "name"), target.label, "Give one another name")
+        names.add(target.label)
+        for event in target.events:
+            if not any(kind == event or kind.startswith(f"{event}.") or event.startswith(f"{kind}.") for kind in KINDS):
+                yield source.problem("no such event", (*at, "events"), event, nearest(event, KINDS))
 
 
 def account_problems(name: str, account: ProviderSettings, source: Source) -> Iterator[ConfigError]:
@@ -355,6 +461,9 @@ def account_problems(name: str, account: ProviderSettings, source: Source) -> It
         yield source.problem("a secret may not stand in settings", (*at, "api_key"), _REDACTED, _REFERENCE)
     if account.base_url and urlsplit(account.base_url).scheme not in ("http", "https"):
         yield source.problem("not an address", (*at, "base_url"), account.base_url, "Begin it with https://")
+    for field in ("connect_timeout", "first_byte_timeout", "read_timeout"):
+        if not getattr(account, field) >= 0:
+            yield source.problem("must be 0 or more", (*at, field), getattr(account, field), "0 takes the gateway's")
     try:
         provider(name, account, "")
     except NotFoundError as problem:
@@ -371,6 +480,20 @@ def _aliases(settings: Settings, source: Source) -> Iterator[ConfigError]:
             if not target.weight >= 0:
                 at = ("models", alias, "targets", i, "weight")
                 yield source.problem("a weight is zero or more", at, target.weight, "0 switches a target off")
+        yield from _hedges(alias, model.hedge, source)
+
+
+def _hedges(alias: str, hedge: HedgeSettings, source: Source) -> Iterator[ConfigError]:
+    """Hedging that cannot be meant: both moments at once, or shares that are none."""
+    at: At = ("models", alias, "hedge")
+    if hedge.after and hedge.after_ms:
+        yield source.problem("two moments to hedge at", (*at, "after_ms"), hedge.after_ms, "Keep after or after_ms")
+    if not hedge.after_ms >= 0:
+        yield source.problem("must be 0 or more", (*at, "after_ms"), hedge.after_ms, "0 hedges after a quantile only")
+    for field in ("max_extra_cost", "max_requests"):
+        share = getattr(hedge, field)
+        if not 0 <= share <= 1:
+            yield source.problem("a share is 0 to 1", (*at, field), share, "0.02 is two percent")
 
 
 def _dangling(settings: Settings, source: Source, elsewhere: Iterable[str]) -> Iterator[ConfigError]:
@@ -384,19 +507,27 @@ def _dangling(settings: Settings, source: Source, elsewhere: Iterable[str]) -> I
                 yield source.problem("no such provider", at, target.provider, remedy)
 
 
-def _unresolved(settings: Settings, source: Source, env: Mapping[str, str]) -> Iterator[ConfigError]:
+def _unresolved(
+    settings: Settings, source: Source, env: Mapping[str, str], sealed: Mapping[str, str] | None
+) -> Iterator[ConfigError]:
     """References whose secret is not there."""
     references: list[tuple[At, str]] = [
         (("providers", name, "api_key"), account.api_key)
         for name, account in settings.providers.items()
         if account.enabled
     ]
+    references += [(("alerts", "targets", i, "url"), t.url) for i, t in enumerate(settings.alerts.targets)]
     if is_reference(settings.state.url):
         references.append((("state", "url"), settings.state.url))
+    references.append((("login", "oidc", "client_secret"), settings.login.oidc.client_secret))
+    references.append((("state", "seal_key"), settings.state.seal_key))
+    known = None if sealed is None else vault(settings, env, sealed)
     for at, ref in references:
+        if known is None and ref.startswith("secret:"):
+            continue
         try:
-            resolve_secret(ref, env)
-        except UnavailableError as problem:
+            resolve_secret(ref, env, known)
+        except (UnavailableError, InputError) as problem:
             yield source.problem(problem.message, at, ref, problem.remedy)
 
 

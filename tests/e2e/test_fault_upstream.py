@@ -15,7 +15,11 @@ from tests.support.product import Product
 from farthing.core.facts import ErrorKind, RequestFact, Source, Status
 
 DIALECTS = ("openai", "anthropic")
-TIMES = {"FARTHING_GATEWAY_FIRST_BYTE_TIMEOUT": "1", "FARTHING_GATEWAY_READ_TIMEOUT": "1"}
+TIMES = {
+    "FARTHING_GATEWAY_FIRST_BYTE_TIMEOUT": "1",
+    "FARTHING_GATEWAY_READ_TIMEOUT": "1",
+    "FARTHING_GATEWAY_ATTEMPTS": "1",
+}
 
 
 class Expected(msgspec.Struct, frozen=True):

@@ -107,11 +107,11 @@ def router(world):
     return routing
 
 
-def attempt(request_id, i, *, upstream_ms=100.0, status=Status.OK, kind=ErrorKind.NONE):
+def attempt(request_id, i, *, upstream_ms=100.0, status=Status.OK, kind=ErrorKind.NONE, ago=10.0):
     return RequestFact(
         request_id=request_id,
         attempt=1,
-        at=NOW - timedelta(seconds=10),
+        at=NOW - timedelta(seconds=ago),
         operation=Operation.CHAT,
         dialect="openai",
         scope=Scope(),
@@ -230,7 +230,7 @@ def test_what_fails_repeatedly_is_not_first_while_others_are_well(world, call, d
     routing = router(world)
     sick = set(data.draw(st.lists(st.sampled_from(wanted), min_size=1, unique=True)))
     for i in sick:
-        failed = attempt(f"bad{i}", i, status=Status.ERROR, kind=ErrorKind.SERVER)
+        failed = attempt(f"bad{i}", i, status=Status.ERROR, kind=ErrorKind.SERVER, ago=0.5)
         for _ in range(12):
             routing.observe(failed)
     route = routing.route(call)

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -20,14 +20,16 @@ from farthing.core.nouns import Kind, Offer, Price, Scope
 from farthing.core.units import INPUT, OUTPUT
 from farthing.gateway import journal as journals
 from farthing.gateway.admit import Unlimited
-from farthing.gateway.app import Gateway, journal_problem
+from farthing.gateway.app import Door, Gateway, journal_problem
 from farthing.gateway.auth import HashedKeyring
 from farthing.gateway.journal import Scan, SegmentJournal
 from farthing.gateway.metrics import Metrics
 from farthing.gateway.pipeline import Parts, World
+from farthing.gateway.reach import Guard
+from farthing.gateway.retry import Retries
 from farthing.gateway.route import SnapshotRouter
 from farthing.gateway.server import Server
-from farthing.gateway.settings import GatewaySettings, ModelSettings, ProviderSettings, TargetSettings
+from farthing.gateway.settings import GatewaySettings, HedgeSettings, ModelSettings, ProviderSettings, TargetSettings
 from farthing.gateway.snapshot import KeyEntry, Snapshot
 from farthing.gateway.upstream import HttpUpstream, Limits
 from farthing.gateway.vendors import provider
@@ -135,8 +137,18 @@ async def answers(heard: Heard, writer: asyncio.StreamWriter) -> None:
         writer.write(reply(json.dumps(ANSWER).encode()))
 
 
-def snapshot(urls: Mapping[str, str], *, drains: bool = False) -> Snapshot:
-    """One model at each of these accounts, in this order, all at one price."""
+def snapshot(
+    urls: Mapping[str, str],
+    *,
+    drains: bool = False,
+    hedge: HedgeSettings | None = None,
+    providers: Mapping[str, ProviderSettings] | None = None,
+    models: Mapping[str, ModelSettings] | None = None,
+) -> Snapshot:
+    """One model at each of these accounts, in this order, all at one price; further accounts and aliases beside it.
+
+    With a ``hedge`` the order is kept, however fast each turns out to be.
+    """
     prices = (
         Price(unit=INPUT, rate=Rate(amount=Decimal("0.15"), per=1_000_000)),
         Price(unit=OUTPUT, rate=Rate(amount=Decimal("0.60"), per=1_000_000)),
@@ -146,12 +158,15 @@ def snapshot(urls: Mapping[str, str], *, drains: bool = False) -> Snapshot:
         name: ProviderSettings(vendor="openai", base_url=url, on_disconnect="drain" if drains else "cancel")
         for name, url in urls.items()
     }
-    targets = tuple(TargetSettings(provider=name, model="tiny") for name in urls)
+    targets = tuple(TargetSettings(provider=name, model="tiny", weight=10.0**-i) for i, name in enumerate(urls))
+    alias = ModelSettings(targets=targets)
+    if hedge is not None:
+        alias = ModelSettings(targets=targets, strategy="weighted", hedge=hedge)
     key = KeyEntry(id="k1", hash=hashlib.sha256(TOKEN.encode()).hexdigest(), scope=Scope(team="search"))
     return compile_snapshot(
         made=datetime(2026, 11, 1, tzinfo=UTC),
-        providers=accounts,
-        models={MODEL: ModelSettings(targets=targets)},
+        providers={**accounts, **(providers or {})},
+        models={MODEL: alias, **(models or {})},
         offers=[offer],
         keys=[key],
     )
@@ -189,18 +204,19 @@ def segments(folder: Path) -> Iterator[Path]:
 @asynccontextmanager
 async def gateway(
     folder: Path, urls: Mapping[str, str], *, limits: Limits | None = None, settings: GatewaySettings | None = None,
-    drains: bool = False,
+    drains: bool = False, retries: Retries | None = None, hedge: HedgeSettings | None = None,
+    doors: Sequence[Door] = (), guard: Guard | None = None,
 ) -> AsyncIterator[Lab]:  # fmt: skip
     """A gateway in this process, as a worker would run it."""
     chosen = settings or GatewaySettings()
-    known = snapshot(urls, drains=drains)
+    known = snapshot(urls, drains=drains, hedge=hedge)
     accounts = {name: provider(name, account, "") for name, account in known.providers.items()}
     router = SnapshotRouter(known, accounts, draw=lambda: 0.5)
     journal = SegmentJournal(folder, "w1", segment_bytes=chosen.journal_segment_bytes, clock=time.monotonic)
-    client = HttpUpstream(limits or Limits())
+    client = HttpUpstream(limits or Limits(), guard=guard)
     metrics = Metrics("0")
     parts = Parts(
-        world=World(router=router, keyring=HashedKeyring(known.keys, required=chosen.require_keys)),
+        world=World(router=router, keyring=HashedKeyring(known.keys, required=chosen.require_keys), providers=accounts),
         dialects=worker._dialects(),
         upstream=client,
         journal=journal,
@@ -210,8 +226,9 @@ async def gateway(
         max_body_bytes=chosen.max_body_bytes,
         refused=metrics.refuse,
         observers=(metrics.observe,),
+        retries=retries or Retries(),
     )
-    app = Gateway(parts, metrics, problem=lambda: journal_problem(journal.check))
+    app = Gateway(parts, metrics, problem=lambda: journal_problem(journal.check), doors=doors)
     server = Server(app)
     sock = worker.listen("127.0.0.1", 0)
     port = sock.getsockname()[1]

@@ -21,7 +21,12 @@ def _installation(tmp_path, monkeypatch):
     from farthing import config
 
     monkeypatch.chdir(tmp_path)
-    env = {"FARTHING_HOME": str(tmp_path / "home"), "FARTHING_DETECT_PROVIDERS": "0", "USER": "ann"}
+    env = {
+        "FARTHING_HOME": str(tmp_path / "home"),
+        "FARTHING_DETECT_PROVIDERS": "0",
+        "FARTHING_GATEWAY_PRIVATE_UPSTREAMS": "true",
+        "USER": "ann",
+    }
     monkeypatch.setattr(config, "environment", lambda: env)
 
 

@@ -10,7 +10,7 @@ from farthing.catalog.usage import read_usage, reported_cost
 from farthing.core.errors import InputError
 from farthing.core.facts import ErrorKind, Operation
 from farthing.core.units import INPUT
-from farthing.gateway.experience import LONGEST_WISH_S, Health
+from farthing.gateway.breaker import LONGEST_WISH_S, Breaker, Tolerance
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 MESSAGE = {**CHAT, "max_tokens": 5}
@@ -48,9 +48,9 @@ def test_a_sound_amount_is_read():
 
 @pytest.mark.parametrize("wish", [float("9" * 400), 10**9])
 def test_no_provider_can_make_itself_rest_for_ever(wish):
-    health = Health()
-    health.failed(ErrorKind.RATE_LIMIT, 1000.0, wish)
-    assert health.rests_until == 1000.0 + LONGEST_WISH_S
+    breaker = Breaker(Tolerance())
+    breaker.failed(ErrorKind.RATE_LIMIT, 999.0, 1000.0, wish=wish)
+    assert breaker.rests_until == 1000.0 + LONGEST_WISH_S
 
 
 @pytest.mark.parametrize("name", [b"x-farthing-label-farthing.reversal", b"x-farthing-label-farthing.x"])

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from farthing.core.facts import ErrorKind, Source, Status
+from farthing.gateway.retry import Retries
 from farthing.gateway.settings import GatewaySettings
 from farthing.gateway.upstream import Limits
 from support.gateway import (
@@ -49,10 +50,13 @@ def writes(data: bytes, *, close: bool = False):
 
 
 def asked(tmp_path: Path, script, body: bytes, *, path: str = CHAT, headers=None, then=None):
-    """One request: the client's response and the journaled facts."""
+    """One request that is tried once: the client's response and the journaled facts."""
 
     async def run():
-        async with upstream(script) as server, gateway(tmp_path, {"up": server.url}, limits=QUICK) as lab:
+        async with (
+            upstream(script) as server,
+            gateway(tmp_path, {"up": server.url}, limits=QUICK, retries=Retries(attempts=1)) as lab,
+        ):
             return await send(lab.port, path, body, headers=headers), lab.facts(), server
 
     return asyncio.run(run())

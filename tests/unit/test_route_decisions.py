@@ -437,6 +437,8 @@ def test_two_failures_are_forgiven_three_are_not_and_one_success_heals():
     routing.observe(failed)
     assert len(routing.route(call("gpt-4o-mini")).targets) == 1
     routing.observe(outcome())
+    assert len(routing.route(call("gpt-4o-mini")).targets) == 1, "that answer was under way before it failed"
+    routing.observe(outcome(at=NOW + timedelta(seconds=1)))
     assert len(routing.route(call("gpt-4o-mini")).targets) == 2
 
 
@@ -504,7 +506,7 @@ def test_a_kept_route_ends_with_a_failure():
     assert names(routing.route(call("gpt-4o-mini")))[0] == "openai/gpt-4o-mini"
     routing.observe(outcome(status=Status.ERROR, error_kind=ErrorKind.RATE_LIMIT), retry_after=5.0)
     assert names(routing.route(call("gpt-4o-mini")))[0] == "azure/gpt-4o-mini"
-    routing.observe(outcome())
+    routing.observe(outcome(at=NOW + timedelta(seconds=1)))
     assert names(routing.route(call("gpt-4o-mini")))[0] == "openai/gpt-4o-mini"
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from litestar.testing import TestClient
+from tests.support.nobody import Nobody
 
 from farthing.core.errors import NotFoundError
 from farthing.core.facts import ErrorKind, Operation, RequestFact, Source, Status
@@ -119,7 +120,7 @@ class MemoryKeys:
     def list(self):
         return self.rows
 
-    def create(self, draft: KeyDraft):
+    def create(self, who, draft: KeyDraft):
         view = KeyView(
             id=f"key{len(self.rows)}", name=draft.name, scope=Scope(team=draft.scope.team), models=tuple(draft.models),
             created=NOW, state="active", expires=draft.expires,
@@ -127,10 +128,10 @@ class MemoryKeys:
         self.rows.append(view)
         return view, "fk-secret"
 
-    def rotate(self, id: str):
+    def rotate(self, who, id: str):
         return self._one(id), "fk-new-secret"
 
-    def revoke(self, id: str) -> None:
+    def revoke(self, who, id: str) -> None:
         self.rows.remove(self._one(id))
 
     def _one(self, id: str) -> KeyView:
@@ -160,7 +161,8 @@ def services_over(ledger: MemoryLedger, pages: Path, **settings) -> Services:
     return Services(
         facts=ledger, keys=MemoryKeys(), prices=Quiet(), desk=Quiet(), landings=Landings(heartbeat=0.05),
         clock=lambda: NOW, admin_token=TOKEN, settings=WebSettings(**settings), version="0.1.0",
-        gateway_url="http://127.0.0.1:4180", pages=pages,
+        gateway_url="http://127.0.0.1:4180", people=Nobody(), logins=Nobody(),
+        approvals=Nobody(), links=Nobody(), audit=Nobody(), budgets=Quiet(), pages=pages,
     )  # fmt: skip
 
 

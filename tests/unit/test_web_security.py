@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from litestar.testing import TestClient
+from tests.support.nobody import Nobody
 
 from farthing.web.api import build
 from farthing.web.live import Landings
@@ -37,7 +38,7 @@ class Desk:
     def through(self):
         return None
 
-    def revoke(self, id: str) -> None:
+    def revoke(self, who, id: str) -> None:
         self.revoked = (*self.revoked, id)
 
 
@@ -45,9 +46,10 @@ class Desk:
 def services(tmp_path: Path) -> Services:
     desk = Desk()
     return Services(
-        facts=desk, keys=desk, prices=SimpleNamespace(), desk=desk, landings=Landings(), clock=lambda: NOW,
+        facts=desk, keys=desk, prices=SimpleNamespace(), budgets=SimpleNamespace(), desk=desk, landings=Landings(), clock=lambda: NOW,
         admin_token=TOKEN, settings=WebSettings(hosts=("farthing.example",)), version="0.1.0",
-        gateway_url="http://127.0.0.1:4180", pages=tmp_path / "static",
+        gateway_url="http://127.0.0.1:4180", people=Nobody(), logins=Nobody(),
+        approvals=Nobody(), links=Nobody(), audit=Nobody(), pages=tmp_path / "static",
     )  # fmt: skip
 
 

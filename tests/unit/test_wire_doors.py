@@ -115,7 +115,11 @@ def test_own_headers_narrow_and_label():
     )
     assert call.caller.scope == Scope(team="search", feature="chat")
     assert call.caller.key_id == "k"
-    assert (call.tags, call.regions, call.labels) == ({"eu", "hipaa"}, {"eu-west-1"}, {"run": "7", "category": "inference"})
+    assert (call.tags, call.regions, call.labels) == (
+        {"eu", "hipaa"},
+        {"eu-west-1"},
+        {"run": "7", "category": "inference"},
+    )
 
 
 def test_unknown_own_headers_are_refused_naming_the_known_ones():

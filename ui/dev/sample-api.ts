@@ -96,6 +96,7 @@ function overview(all: RequestRow[], query: URLSearchParams, now: Date): Overvie
     window: { start: new Date(start).toISOString(), end: new Date(end).toISOString() },
     previous_window: { start: new Date(2 * start - end).toISOString(), end: new Date(start).toISOString() },
     zone, basis: "effective", by, grain, currency: "USD", other_currencies: {}, through: now.toISOString(), empty: rows.length === 0,
+    redundancy: { requests: 0, cost: "0", unpriced: 0, roles: [] },
     total: totals(rows), previous: before.length === 0 ? null : totals(before),
     month: {
       start: monthStart.toISOString(), end: monthEnd.toISOString(), cost: soFar, previous_cost: project(91n),
@@ -160,13 +161,13 @@ function detail(row: RequestRow): RequestDetail {
       ],
       expected_cost: row.cost, expected_unpriced: row.unpriced, expected_ms: 1_850,
     },
-    attempts: row.attempts > 1 ? [first, last] : [last], tags: {},
+    attempts: row.attempts > 1 ? [first, last] : [last], roles: row.attempts > 1 ? ["", "failover"] : [""], tags: {},
   };
 }
 
 const KEYS: KeyView[] = ["search", "support-bot", "code-assist"].map((team, index) => ({
   id: `key_${index}f3a`, name: `${team} production`, scope: { ...SCOPE, team }, models: index === 1 ? ["smart", "gpt-5-mini"] : [], created: "2026-09-02T08:00:00Z",
-  state: index === 2 ? "revoked" : "active", expires: index === 0 ? "2027-01-01T00:00:00Z" : null, revoked: index === 2 ? "2026-11-01T10:00:00Z" : null, hint: `fk_${index}Qx7`,
+  state: index === 2 ? "revoked" : "active", expires: index === 0 ? "2027-01-01T00:00:00Z" : null, revoked: index === 2 ? "2026-11-01T10:00:00Z" : null, hint: `fk_${index}Qx7`, category: "",
 }));
 
 const PROVIDERS: ProviderView[] = [...new Set(OFFERS.map((offer) => offer.provider))].map((name) => ({
@@ -184,6 +185,7 @@ function answer(path: string, query: URLSearchParams, rows: RequestRow[], now: D
   const session: Session = {
     version: "0.1.0", zone: "UTC", currency: "USD", basis: "effective", now: now.toISOString(), through: rows[0]?.at ?? null, ledger_version: 12,
     gateway_url: "http://127.0.0.1:4180", providers: PROVIDERS.length, keys: KEYS.length, dimensions: DIMENSIONS, hints: [],
+    actor: "admin token", person: "", role: "admin", scope: SCOPE, duties: [], may: ["approval.ask", "approval.give", "key.write", "limit.write", "read"],
   };
   if (path === "session") return session;
   if (path === "overview") return overview(rows, query, now);

@@ -1,14 +1,20 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useEffect } from "react";
-import { Link, Redirect, Route, Switch } from "wouter";
+import { Link, Redirect, Route, Switch, useLocation } from "wouter";
 import { ApiError } from "./api/client";
 import { useSessionQuery } from "./api/queries";
 import { Header } from "./components/Header";
 import { Shell } from "./components/Shell";
 import { Empty, Failed } from "./components/State";
+import { Approval } from "./pages/Approval";
+import { Approvals } from "./pages/Approvals";
+import { Ask } from "./pages/Ask";
+import { Audit } from "./pages/Audit";
+import { Budgets } from "./pages/Budgets";
 import { Keys } from "./pages/Keys";
-import { Login } from "./pages/Login";
+import { Login, Welcome } from "./pages/Login";
 import { Overview } from "./pages/Overview";
+import { People } from "./pages/People";
 import { Prices } from "./pages/Prices";
 import { Providers } from "./pages/Providers";
 import { Requests } from "./pages/Requests";
@@ -43,6 +49,8 @@ function useSessionEnds(): void {
 export function App() {
   const session = useSessionQuery();
   useSessionEnds();
+  const [path, navigate] = useLocation();
+  if (path === "/welcome") return <Welcome onIn={() => navigate("/", { replace: true })} />;
   if (session.error instanceof ApiError && session.error.status === 401) return <Login />;
   if (session.error !== null) return <Failed error={session.error} retry={() => void session.refetch()} />;
   if (session.data === undefined) return null;
@@ -52,9 +60,15 @@ export function App() {
         <Switch>
           <Route path="/" component={Overview} />
           <Route path="/requests" component={Requests} />
+          <Route path="/budgets" component={Budgets} />
+          <Route path="/approvals" component={Approvals} />
+          <Route path="/approvals/new" component={Ask} />
+          <Route path="/approvals/:id">{({ id }) => <Approval key={id} id={id} />}</Route>
           <Route path="/keys" component={Keys} />
           <Route path="/providers" component={Providers} />
           <Route path="/prices" component={Prices} />
+          <Route path="/audit" component={Audit} />
+          <Route path="/people" component={People} />
           <Route path="/login">
             <Redirect to="/" replace />
           </Route>

@@ -50,6 +50,25 @@ export function ground(money: (value: number) => string) {
   };
 }
 
+type Data = readonly (number | null)[] | readonly (readonly [number, number])[];
+
+/** A line that is there to be seen, not pointed at. */
+export function quiet(data: Data, style: object) {
+  return { type: "line", symbol: "none", silent: true, data, lineStyle: style };
+}
+
+/** A course and where it leads: solid so far, dashed from there on, within a band whose `width` lies on `low`. */
+export function course({ soFar, low, width, mid }: { soFar: Data; low: Data; width: Data; mid: Data }) {
+  const accent = token("accent");
+  const band = { stack: "band", stackStrategy: "all" };
+  return [
+    { ...quiet(low, { opacity: 0 }), ...band },
+    { ...quiet(width, { opacity: 0 }), ...band, areaStyle: { color: accent, opacity: 0.13 } },
+    quiet(mid, { color: accent, width: 1.5, type: [4, 4], opacity: 0.7 }),
+    { ...quiet(soFar, { color: accent, width: 2 }), silent: false, itemStyle: { color: accent }, emphasis: { disabled: true } },
+  ];
+}
+
 /** Axis labels are for orientation, so they may be made from doubles: "$1,200", "$0.04". */
 export function axisMoney(value: number): string {
   if (value === 0) return "$0";

@@ -65,6 +65,12 @@ export function round(text: string, decimals: number): string {
   return write(rescaled(parse(text), decimals), decimals);
 }
 
+/** So many percent of an amount, exact. */
+export function portion(text: string, percent: number): string {
+  const { units, scale } = parse(text);
+  return write(units * BigInt(percent), scale + 2);
+}
+
 /** A double near the value, for drawing only. */
 export function approx(text: string): number {
   return Number(text);

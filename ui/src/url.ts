@@ -20,7 +20,21 @@ export interface View {
   readonly order: Order;
   /** The request whose drawer is open. */
   readonly request: string;
+  /** The row of another page's table whose drawer is open. */
+  readonly open: string;
+  /** The part of a page that is shown, where it has several. */
+  readonly show: string;
+  /** Whose entries of the audit log, of which action, about what. */
+  readonly actor: string;
+  readonly action: string;
+  readonly subject: string;
 }
+
+/** Words that stand in the address as they are, and belong to one page. */
+const OWN = ["open", "show", "actor", "action", "subject"] as const;
+
+/** A view without what belongs to one page only. */
+export const ELSEWHERE = { search: "", order: "newest", request: "", open: "", show: "", actor: "", action: "", subject: "" } as const;
 
 export const DEFAULTS: View = {
   window: "7d",
@@ -28,9 +42,7 @@ export const DEFAULTS: View = {
   basis: "effective",
   by: "team",
   where: {},
-  search: "",
-  order: "newest",
-  request: "",
+  ...ELSEWHERE,
 };
 
 function oneOf<Word extends string>(words: readonly Word[], text: string | null, otherwise: Word): Word {
@@ -51,6 +63,11 @@ export function read(search: string, defaults: View = DEFAULTS): View {
     search: query.get("q") ?? defaults.search,
     order: oneOf(ORDERS, query.get("order"), defaults.order),
     request: query.get("request") ?? defaults.request,
+    open: query.get("open") ?? "",
+    show: query.get("show") ?? "",
+    actor: query.get("actor") ?? "",
+    action: query.get("action") ?? "",
+    subject: query.get("subject") ?? "",
   };
 }
 
@@ -81,6 +98,7 @@ export function write(view: View, defaults: View = DEFAULTS): string {
   put("q", view.search, defaults.search);
   put("order", view.order, defaults.order);
   put("request", view.request, defaults.request);
+  for (const name of OWN) put(name, view[name], "");
   const text = query.toString().replaceAll("%3A", ":").replaceAll("%2F", "/");
   return text === "" ? "" : `?${text}`;
 }

@@ -3,7 +3,7 @@ import { createContext, use, useCallback, useEffect, useMemo, useState } from "r
 import { useLocation, useSearch } from "wouter";
 import type { Session } from "./api/types";
 import { resolve, type Window } from "./time";
-import { conditions, DEFAULTS, read, type View, write } from "./url";
+import { conditions, DEFAULTS, ELSEWHERE, read, type View, write } from "./url";
 
 export const SessionContext = createContext<Session | null>(null);
 
@@ -12,6 +12,11 @@ export function useSession(): Session {
   const session = use(SessionContext);
   if (session === null) throw new Error("a page outside of the shell");
   return session;
+}
+
+/** Whether the role of who is logged in may do this; see `ACTIONS` of the control process. */
+export function useMay(action: string): boolean {
+  return useSession().may.includes(action);
 }
 
 /** What an address without parameters means here: the reporting zone and basis are settings. */
@@ -38,7 +43,7 @@ export function useView(): [View, Change] {
 export function useLinkTo(): (path: string, patch?: Partial<View>) => string {
   const defaults = useDefaults();
   const [view] = useView();
-  return (path, patch = {}) => path + write({ ...view, search: "", order: "newest", request: "", ...patch }, defaults);
+  return (path, patch = {}) => path + write({ ...view, ...ELSEWHERE, ...patch }, defaults);
 }
 
 /** The time, to the minute. */

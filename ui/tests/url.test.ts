@@ -10,6 +10,11 @@ const VIEW: View = {
   search: "50% = half?",
   order: "cost",
   request: "req/1",
+  open: "lim_1",
+  show: "mine",
+  actor: "fay@example.com",
+  action: "key.",
+  subject: "lim_1",
 };
 
 describe("address", () => {

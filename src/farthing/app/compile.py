@@ -15,6 +15,7 @@ import msgspec
 
 from farthing.catalog.match import sellers
 from farthing.catalog.sources import Rule
+from farthing.core.limits import Limit
 from farthing.core.nouns import Kind, Offer
 from farthing.gateway.settings import ModelSettings, ProviderSettings
 from farthing.gateway.snapshot import KeyEntry, Snapshot
@@ -32,11 +33,15 @@ def compile_snapshot(
     offers: Iterable[Offer],
     keys: Iterable[KeyEntry],
     rules: Iterable[Rule] = (),
+    sealed: Mapping[str, str] | None = None,
+    limits: Iterable[Limit] = (),
+    added: Iterable[str] = (),
 ) -> Snapshot:
     """The snapshot of these facts; the same facts give the same content in whatever order they come.
 
     Only what some provider may be charged by is kept: token offers of its price list and of the makers
-    it resells, and the ``rules`` by which names lead to them.
+    it resells, and the ``rules`` by which names lead to them. Of the ``sealed`` secrets those are kept that some
+    provider names.
     """
     lists = {seller for settings in providers.values() for seller in sellers(price_list(settings)) if seller}
     return Snapshot(
@@ -46,7 +51,16 @@ def compile_snapshot(
         offers=tuple(sorted((o for o in offers if o.kind is Kind.TOKENS and o.provider in lists), key=_order)),
         rules=tuple(rule for rule in rules if rule.provider in lists),
         keys=tuple(sorted(keys, key=lambda key: key.id)),
+        limits=tuple(sorted(limits, key=lambda limit: limit.id)),
+        sealed=_named(providers, sealed or {}),
+        added=frozenset(added),
     )
+
+
+def _named(providers: Mapping[str, ProviderSettings], sealed: Mapping[str, str]) -> dict[str, str]:
+    """The sealed secrets that accounts refer to."""
+    names = {account.api_key.removeprefix("secret:") for account in providers.values()}
+    return {name: text for name, text in sorted(sealed.items()) if name in names}
 
 
 def key_entries(keys: "Iterable[Key]", now: datetime) -> list[KeyEntry]:

@@ -23,11 +23,15 @@ import uvicorn
 
 import farthing
 from farthing import config
+from farthing.app.batches import Settling
+from farthing.app.budgeting import Budgeting
 from farthing.app.chores import Chores
 from farthing.app.desk import ControlDesk, KeyDesk
 from farthing.app.folder import admin_token
+from farthing.app.governing import approval_chore, gate_of, links_of
 from farthing.app.listen import bound, url
 from farthing.app.local import Local
+from farthing.app.people import LoginDesk, PeopleDesk
 from farthing.app.upkeep import Upkeep
 from farthing.core.errors import FarthingError
 from farthing.web.api import build
@@ -85,7 +89,11 @@ class _Control:
         self._ledger = ledger
         self._landings = Landings()
         self._upkeep = Upkeep(local, config_file, store, ledger, landed=self._landed)
-        self._chores = Chores(self._upkeep.chores(), local.now)
+        self._gate = gate_of(lambda: self._upkeep.local, store)
+        self._budgeting = Budgeting(lambda: self._upkeep.local, store, ledger)
+        settling = Settling(lambda: self._upkeep.local, store.batches, ledger)
+        chores = (*self._upkeep.chores(), settling.chore(), approval_chore(self._gate), *self._budgeting.chores())
+        self._chores = Chores(chores, local.now)
 
     async def run(self, parent: int) -> None:
         self._loop = asyncio.get_running_loop()
@@ -127,14 +135,15 @@ class _Control:
         desk = ControlDesk(
             lambda: self._upkeep.local,
             self._store,
-            checks=lambda: (*self._chores.checks(), *self._upkeep.checks()),
+            checks=lambda: (*self._chores.checks(), *self._upkeep.checks(), *self._budgeting.checks()),
             has_facts=lambda: self._ledger.through() is not None,
         )
         return Services(
             facts=self._ledger,
-            keys=KeyDesk(self._store, self._local.by),
+            keys=KeyDesk(self._store, self._local.by, self._gate),
             prices=self._upkeep.prices,
             desk=desk,
+            budgets=self._budgeting.desk(self._gate),
             landings=self._landings,
             clock=self._local.now,
             admin_token=token,
@@ -142,6 +151,13 @@ class _Control:
             version=version("farthing"),
             gateway_url=url(settings.gateway.host, settings.gateway.port),
             pages=Path(farthing.__file__).parent / "web" / "static",
+            people=PeopleDesk(self._store, self._local.by),
+            approvals=self._gate,
+            links=links_of(self._gate, lambda: self._upkeep.local, self._store, token),
+            audit=self._store.audit,
+            logins=LoginDesk(self._store, self._local.by, lambda: settings.login),
+            login=settings.login,
+            client_secret=lambda: self._local.secret(settings.login.oidc.client_secret, self._store),
         )
 
 

@@ -2,20 +2,24 @@
 
 import builtins
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from farthing.app.local import Local
 from farthing.catalog.catalog import is_stale
+from farthing.core.decode import convert
 from farthing.core.errors import FarthingError
 from farthing.core.nouns import Offer, Scope
+from farthing.governance.approvals import KEY_CREATE, key_act
+from farthing.governance.roles import Who
 from farthing.web.views import (
     Check,
     HealthView,
     Hint,
+    KeyCreated,
     KeyDraft,
     KeyView,
     PriceLine,
@@ -25,6 +29,7 @@ from farthing.web.views import (
 )
 
 if TYPE_CHECKING:
+    from farthing.app.gate import ApprovalGate
     from farthing.state.audit import Change
     from farthing.state.keys import Key
     from farthing.state.store import Store
@@ -35,33 +40,51 @@ _WORST = ("ok", "warning", "failed")
 
 
 class KeyDesk:
-    """Keys as the API shows and changes them. Every change is written down as made by ``web``."""
+    """Keys as the API shows and changes them. Every change is written down as made by whoever asked."""
 
-    def __init__(self, store: "Store", by: "Callable[[str], Change]") -> None:
+    def __init__(self, store: "Store", by: "Callable[[str], Change]", gate: "ApprovalGate") -> None:
         self._keys = store.keys
         self._by = by
+        self._gate = gate
+        self._limits = store.limits
+        gate.register(KEY_CREATE, self._make, keep=lambda made: {"key": made.key.id})
 
     def list(self) -> builtins.list[KeyView]:
         """All keys, newest first."""
         now = self._by("web").at
         return [_key(key, now) for key in self._keys.list()]
 
-    def create(self, draft: KeyDraft) -> tuple[KeyView, str]:
-        """A new key and its token."""
-        change = self._by("web")
+    def create(self, who: Who, draft: KeyDraft) -> tuple[KeyView, str]:
+        """A new key and its token. Raises ``ApprovalNeededError`` when somebody has to agree first."""
         scope = Scope(**msgspec.structs.asdict(draft.scope))
-        key, token = self._keys.create(change, name=draft.name, scope=scope, models=draft.models, expires=draft.expires)
-        return _key(key, change.at), token
+        payload: dict[str, Any] = msgspec.to_builtins(draft)
+        act = key_act(draft.name, scope, self._limits.list(), payload=payload, category=draft.category)
+        made: KeyCreated = self._gate.do(who, act)
+        return made.key, made.token
 
-    def rotate(self, id: str) -> tuple[KeyView, str]:
+    def _make(self, payload: Mapping[str, Any], actor: str, at: datetime) -> KeyCreated:
+        draft = convert(payload, KeyDraft, what="key")
+        change = msgspec.structs.replace(self._by(actor), at=at)
+        scope = Scope(**msgspec.structs.asdict(draft.scope))
+        key, token = self._keys.create(
+            change,
+            name=draft.name,
+            scope=scope,
+            models=draft.models,
+            category=draft.category,
+            expires=draft.expires,
+        )
+        return KeyCreated(key=_key(key, at), token=token)
+
+    def rotate(self, who: Who, id: str) -> tuple[KeyView, str]:
         """A key in the place of another, and its token."""
-        change = self._by("web")
+        change = self._by(who.actor)
         key, token = self._keys.rotate(change, id)
         return _key(key, change.at), token
 
-    def revoke(self, id: str) -> None:
+    def revoke(self, who: Who, id: str) -> None:
         """Stop a key at once."""
-        self._keys.revoke(self._by("web"), id)
+        self._keys.revoke(self._by(who.actor), id)
 
 
 class PriceDesk:
@@ -162,7 +185,7 @@ class ControlDesk:
         """Providers whose key cannot be had, which therefore cannot serve."""
         for name, account in sorted(self._local().providers(self._store).items()):
             try:
-                self._local().secret(account.api_key)
+                self._local().secret(account.api_key, self._store)
             except FarthingError as problem:
                 yield Check(name=f"provider {name}", state="warning", detail=problem.message, remedy=problem.remedy)
 
@@ -175,6 +198,7 @@ def _key(key: "Key", now: datetime) -> KeyView:
         models=tuple(sorted(key.models)),
         created=key.created,
         state=key.status(now),
+        category=key.category,
         expires=key.expires,
         revoked=key.revoked,
         hint=key.prefix,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import msgspec
 
@@ -14,10 +14,14 @@ from farthing.gateway.settings import ProviderSettings
 
 if TYPE_CHECKING:
     from farthing.catalog.catalog import Catalog
+    from farthing.core.limits import Limit
     from farthing.gateway.snapshot import Snapshot
     from farthing.ledger.store import Ledger
     from farthing.state.audit import Change
     from farthing.state.store import Store
+
+
+Kept = TypeVar("Kept")
 
 
 class Local:
@@ -45,10 +49,12 @@ class Local:
     def problems(*, config_file: Path | None = None, env: Mapping[str, str]) -> list[ConfigError]:
         """Everything that is wrong with the settings, in the light of what was added at run time."""
         try:
-            added = Local.open(config_file=config_file, env=env).added_providers()
+            local = Local.open(config_file=config_file, env=env)
+            added, sealed = local.added_providers(), local.sealed()
         except ConfigError:
             added = []
-        return config.check(config_file, env, providers=added)
+            sealed = None
+        return config.check(config_file, env, providers=added, sealed=sealed)
 
     def now(self) -> datetime:
         """The clock."""
@@ -97,19 +103,41 @@ class Local:
         own = self.settings.providers
         return {**own, **added} if self.settings.detected else {**added, **own}
 
+    def added(self, store: "Store") -> list[str]:
+        """Names of accounts whose fields were given at run time, rather than in the settings."""
+        names = store.providers.list()
+        return sorted(names if self.settings.detected else names.keys() - self.settings.providers.keys())
+
     def added_providers(self) -> list[str]:
         """Names of accounts that were added at run time; none when there is no store yet, or it does not open."""
+        return self._kept(lambda store: list(store.providers.list())) or []
+
+    def limits(self) -> "list[Limit]":
+        """Limits in force; none when there is no store yet, or it does not open."""
+        return self._kept(lambda store: store.limits.list()) or []
+
+    def sealed(self) -> dict[str, str]:
+        """Sealed secrets by name; none when there is no store yet, or it does not open."""
+        return self._kept(lambda store: store.secrets.sealed()) or {}
+
+    def _kept(self, ask: "Callable[[Store], Kept]") -> "Kept | None":
         if not self.settings.state.url and not (self.settings.home / "state.db").exists():
-            return []
+            return None
         try:
             with self.store() as store:
-                return list(store.providers.list())
+                return ask(store)
         except (ConflictError, UnavailableError):
-            return []
+            return None
 
-    def secret(self, ref: str) -> str:
-        """The secret behind a reference. Raises ``UnavailableError`` when it is missing."""
-        return config.resolve_secret(ref, self.env)
+    def secret(self, ref: str, store: "Store | None" = None) -> str:
+        """The secret behind a reference. Raises ``UnavailableError`` when it is missing.
+
+        ``store``: one that is open already, for sealed secrets.
+        """
+        if not ref.startswith("secret:"):
+            return config.resolve_secret(ref, self.env)
+        sealed = self.sealed() if store is None else store.secrets.sealed()
+        return config.resolve_secret(ref, self.env, config.vault(self.settings, self.env, sealed))
 
     def _storage(self) -> dict[str, str]:
         given = self.settings.ledger.storage

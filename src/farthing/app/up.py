@@ -56,7 +56,8 @@ class _Places:
         secret, new = token
         file = self._local.settings.admin_token
         say(f"gateway      {self._gateway}")
-        say(f"dashboard    {self._web}/login" + (f"#token={secret}" if new else f"   (the token is in {file})"))
+        token_hint = f"#token={secret}" if new else f"   (the token is in {file})"
+        say(f"dashboard    {self._web}/login" + (token_hint if self._local.settings.login.admin_token else ""))
         say(f"data folder  {self._local.settings.home}")
         say("for SDKs:")
         say(f"  export OPENAI_BASE_URL={self._gateway}/v1")

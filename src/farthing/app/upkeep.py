@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,9 @@ from farthing.app.compile import compile_snapshot, key_entries, write_snapshot
 from farthing.app.desk import PriceDesk
 from farthing.app.drain import Drainer
 from farthing.app.keyuse import KeyUse
+from farthing.app.leasing import bury_the_dead
 from farthing.app.local import Local
+from farthing.app.noticing import notice_settings
 from farthing.catalog.catalog import STALE_AFTER
 from farthing.core.errors import UnavailableError
 from farthing.web.views import Check
@@ -26,6 +28,8 @@ DRAIN_SECONDS = 1.0
 USE_SECONDS = 2.0
 WATCH_SECONDS = 0.2
 SUM_SECONDS = 10.0
+LIMITS_SECONDS = 1.0
+SWEEP_EVERY = timedelta(hours=1)
 DAY = 86_400.0
 
 _log = logging.getLogger(__name__)
@@ -57,6 +61,7 @@ class Upkeep:
         self._version = -1
         self._summed = -1
         self._lost_bytes = 0
+        self._swept = local.now()
 
     def chores(self) -> tuple[Chore, ...]:
         """What to repeat, how often, and what to do when it fails."""
@@ -64,6 +69,9 @@ class Upkeep:
         space = "Free some space, and make the data folder writable; nothing is lost meanwhile"
         return (
             Chore(name="journal", every=DRAIN_SECONDS, work=self.drain, remedy=space),
+            Chore(
+                name="limits", every=LIMITS_SECONDS, work=self.settle_limits, remedy="Check state.url and its server"
+            ),
             Chore(name="key use", every=USE_SECONDS, work=self.note_use, remedy="Check state.url and its server"),
             Chore(name="sums", every=SUM_SECONDS, work=self.sum_up, remedy=space),
             Chore(name="snapshot", every=WATCH_SECONDS, work=self.compile, remedy="Run farthing config check"),
@@ -91,6 +99,15 @@ class Upkeep:
         self._use.write()
         return "up to date"
 
+    def settle_limits(self) -> str:
+        """Settle what workers that died held of budgets and quotas, and forget slices of spans that are long over."""
+        now = self.local.now()
+        buried = bury_the_dead(self._store.leases, self.local.settings.tally, now)
+        if now - self._swept > SWEEP_EVERY:
+            self._swept = now
+            self._store.leases.sweep(now)
+        return f"{buried} dead workers settled" if buried else "up to date"
+
     def sum_up(self) -> str:
         """Bring the hourly sums up to date. Questions are exact without them, and slower."""
         version = self._version
@@ -107,6 +124,8 @@ class Upkeep:
         if self._seen is not None and seen[0] != self._seen[0]:
             home = self.local.settings.home
             self.local = Local.open(home=home, config_file=self._config_file, env=self.local.env)
+        if self._seen is None or seen[0] != self._seen[0]:
+            notice_settings(self.local, self._store)
         if self._catalog is None or self._seen is None or seen[1] != self._seen[1]:
             self._catalog = self.local.catalog()
             self.prices.use(self._catalog.offers)
@@ -123,6 +142,9 @@ class Upkeep:
             offers=catalog.offers,
             keys=key_entries(self._store.keys.list(), now),
             rules=catalog.rules,
+            sealed=self._store.secrets.sealed(),
+            limits=self._store.limits.list(),
+            added=self.local.added(self._store),
         )
         return write_snapshot(snapshot, self.local.settings.snapshot)
 

@@ -21,27 +21,38 @@ import sys
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import uvloop
 
 from farthing import config
+from farthing.app.leasing import Charges, Limiting
+from farthing.app.listen import url
+from farthing.app.shelf import StoreShelf
 from farthing.app.world import SnapshotFile
+from farthing.core.asking import where_to_ask
 from farthing.core.errors import ConfigError, FarthingError, UnavailableError
 from farthing.core.plugin import Registry
-from farthing.gateway.admit import Unlimited
 from farthing.gateway.app import Gateway, journal_problem
+from farthing.gateway.batches import Batches
+from farthing.gateway.files import Files
 from farthing.gateway.journal import SegmentJournal, is_alive
 from farthing.gateway.metrics import Metrics
 from farthing.gateway.otel import spans_to
+from farthing.gateway.passthrough import PassThrough
 from farthing.gateway.pipeline import Observer, Parts, World
 from farthing.gateway.ports import Dialect
+from farthing.gateway.reach import Guard
+from farthing.gateway.retry import Retries
 from farthing.gateway.server import Server
 from farthing.gateway.settings import GatewaySettings
 from farthing.gateway.siblings import Siblings
 from farthing.gateway.snapshot import WATCH_SECONDS
 from farthing.gateway.upstream import HttpUpstream, Limits
+
+if TYPE_CHECKING:
+    from farthing.state.store import Store
 
 FIRST_SNAPSHOT_SECONDS = 60.0
 SAVE_TURNS = 2
@@ -74,11 +85,12 @@ def run_worker(settings: config.Settings, *, index: int, env: Mapping[str, str],
 
 async def _serve(settings: config.Settings, index: int, env: Mapping[str, str], parent: int) -> None:
     name = f"{index}-{os.getpid()}-{secrets.token_hex(6)}"
-    file = SnapshotFile(settings, env)
+    guard = Guard(private=settings.gateway.private_upstreams)
+    file = SnapshotFile(settings, env, guard)
     world = await _first_world(file)
     clock = asyncio.get_running_loop().time
     journal = SegmentJournal(settings.journal, name, segment_bytes=settings.gateway.journal_segment_bytes, clock=clock)
-    upstream = HttpUpstream(_limits(settings.gateway))
+    upstream = HttpUpstream(_limits(settings.gateway), guard=guard)
     metrics = Metrics(str(index), name)
     siblings = Siblings(settings.run / "metrics", metrics, alive=lambda other: is_alive(settings.journal / other))
     siblings.resume()
@@ -86,37 +98,77 @@ async def _serve(settings: config.Settings, index: int, env: Mapping[str, str], 
     spans = spans_to(settings.gateway.otel_endpoint, worker=name) if settings.gateway.otel_endpoint else None
     if spans is not None:
         observers.append(spans.observe)
+    limiting = _limiting(settings, env, name, world)
     parts = Parts(
         world=world,
         dialects=_dialects(),
         upstream=upstream,
         journal=journal,
-        admission=Unlimited(),
+        admission=limiting.bank,
         clock=lambda: datetime.now(UTC),  # noqa: TID251 - the clock of a worker lives here
         worker=name,
         max_body_bytes=settings.gateway.max_body_bytes,
         observers=tuple(observers),
         refused=metrics.refuse,
+        retries=_retries(settings.gateway),
     )
+    metrics.breakers = lambda: parts.world.router.breakers(parts.clock().timestamp())
+    shelf = StoreShelf(_opener(settings, env))
     app = Gateway(
         parts,
         metrics,
-        gauges=lambda: {"snapshot_made_seconds": file.made.timestamp(), "resident_bytes": _resident_bytes()},
+        gauges=lambda: {
+            "snapshot_made_seconds": file.made.timestamp(),
+            "resident_bytes": _resident_bytes(),
+            **limiting.bank.gauges(),
+        },
         beside=siblings.beside,
         problem=lambda: "draining" if server.draining else journal_problem(journal.check),
+        doors=(
+            PassThrough(settings.gateway.passthrough),
+            Files(shelf, limit=settings.gateway.max_file_bytes),
+            Batches(shelf, Charges()),
+        ),
     )
     server = Server(app)
     try:
         await server.start(listen(settings.gateway.host, settings.gateway.port))
         _settle_memory()
-        await _stopped(_watch(file, parts, parent, lambda: siblings.save(app.tally())))
+        await _stopped(_watch(file, parts, limiting, parent, lambda: siblings.save(app.tally())))
         await server.stop(settings.gateway.drain_seconds)
     finally:
         await upstream.aclose()
+        await limiting.close()
+        shelf.close()
         siblings.save(app.tally())
         journal.close()
         if spans is not None:
             spans.close()
+
+
+def _limiting(settings: config.Settings, env: Mapping[str, str], worker: str, world: World) -> Limiting:
+    """What holds requests to their limits. The store is opened when the first of them falls under one."""
+    page = url(settings.web.host, settings.web.port)
+    return Limiting(
+        world.limits,
+        worker=worker,
+        folder=settings.tally,
+        open_store=_opener(settings, env),
+        now=lambda: datetime.now(UTC),  # noqa: TID251 - the clock of a worker lives here
+        patience=settings.limits.wait_seconds,
+        where=lambda limit: where_to_ask(limit, page),
+    )
+
+
+def _opener(settings: config.Settings, env: Mapping[str, str]) -> "Callable[[], Store]":
+    """Opens the state store, whose driver is loaded only where it is needed."""
+
+    def open_store() -> "Store":
+        from farthing.state.store import Store
+
+        return Store.open(settings.state_url(env), busy_seconds=settings.state.busy_seconds)
+
+    return open_store
 
 
 async def _stopped(watching: Coroutine[None, None, None]) -> None:
@@ -129,7 +181,7 @@ async def _stopped(watching: Coroutine[None, None, None]) -> None:
         await watcher
 
 
-async def _watch(file: SnapshotFile, parts: Parts, parent: int, save: Callable[[], None]) -> None:
+async def _watch(file: SnapshotFile, parts: Parts, limiting: Limiting, parent: int, save: Callable[[], None]) -> None:
     """Swap the world when the snapshot changes, and save what was counted; return when the supervisor is gone."""
     loop = asyncio.get_running_loop()
     turns = itertools.count(1)
@@ -139,7 +191,9 @@ async def _watch(file: SnapshotFile, parts: Parts, parent: int, save: Callable[[
             save()
         if file.changed():
             try:
-                parts.world = await loop.run_in_executor(None, file.read)
+                world = await loop.run_in_executor(None, file.read)
+                limiting.use(world.limits)
+                parts.world = world
             except UnavailableError as problem:
                 _log.error("the old snapshot stays in use: %s", problem)
 
@@ -185,6 +239,10 @@ def _limits(settings: GatewaySettings) -> Limits:
         read=settings.read_timeout,
         connections=settings.connections_per_host,
     )
+
+
+def _retries(settings: GatewaySettings) -> Retries:
+    return Retries(attempts=settings.attempts, patience=settings.patience)
 
 
 def _dialects() -> Mapping[str, Dialect]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import msgspec
 
 from farthing.catalog.sources import Feed, Listing
 from farthing.core.errors import ConflictError, InputError
+from farthing.core.nouns import Offer
 
 SHRUNKEN = 0.8
 """A new list with fewer than this share of the old one's offers is refused: lists grow."""
@@ -31,13 +33,18 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Refreshed(msgspec.Struct, frozen=True, kw_only=True):
-    """What a refresh did: how many offers there were before and are now."""
+    """What a refresh did: how many offers there were before and are now, and of those of the same id how many have
+    other prices.
+    """
 
     feed: str
     location: str
     before: int
     after: int
     changed: bool
+    added: int = 0
+    removed: int = 0
+    repriced: int = 0
 
 
 def refresh(feed: Feed, folder: Path, now: datetime, *, location: str = "", force: bool = False) -> Refreshed:
@@ -47,9 +54,11 @@ def refresh(feed: Feed, folder: Path, now: datetime, *, location: str = "", forc
     ``UnavailableError``, ``InputError`` or ``ConflictError`` then; ``force`` accepts a shrunken list.
     """
     data = feed.fetch(location)
-    after = len(feed.read(data, as_of=now.date()).offers)
+    offers = feed.read(data, as_of=now.date()).offers
+    after = len(offers)
     last = stored(feed.name, folder)
-    before = last.offers if last else len(feed.shipped(now.date()).offers)
+    known = (listing(feed, last) if last else feed.shipped(now.date())).offers
+    before = last.offers if last else len(known)
     _judge(feed, before, after, force=force)
     new = Stored(
         feed=feed.name,
@@ -61,7 +70,14 @@ def refresh(feed: Feed, folder: Path, now: datetime, *, location: str = "", forc
     )
     replace_file(_path(feed.name, folder), msgspec.msgpack.encode(new))
     changed = last is None or last.digest != new.digest
-    return Refreshed(feed=feed.name, location=new.location, before=before, after=after, changed=changed)
+    return Refreshed(
+        feed=feed.name,
+        location=new.location,
+        before=before,
+        after=after,
+        changed=changed,
+        **_differences(known, offers),
+    )
 
 
 def stored(name: str, folder: Path) -> Stored | None:
@@ -86,6 +102,23 @@ def replace_file(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     beside.replace(path)
+
+
+def _differences(known: Iterable[Offer], offers: Iterable[Offer]) -> dict[str, int]:
+    """How many ids are new, gone, and there on both sides with other prices."""
+    old, new = _prices(known), _prices(offers)
+    return {
+        "added": len(new.keys() - old.keys()),
+        "removed": len(old.keys() - new.keys()),
+        "repriced": sum(old[name] != new[name] for name in old.keys() & new.keys()),
+    }
+
+
+def _prices(offers: Iterable[Offer]) -> dict[str, set[object]]:
+    found: dict[str, set[object]] = {}
+    for offer in offers:
+        found.setdefault(offer.id, set()).add((offer.effective, offer.daily, offer.prices))
+    return found
 
 
 def _judge(feed: Feed, before: int, after: int, *, force: bool) -> None:

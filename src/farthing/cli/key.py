@@ -15,6 +15,7 @@ from farthing.core.time import parse_instant
 
 if TYPE_CHECKING:
     from farthing.state.keys import Key
+    from farthing.state.store import Store
 
 app = App(name="key", help="Create, list, rotate and revoke the keys that clients use.")
 
@@ -34,6 +35,7 @@ def create(
     customer: str = "",
     user: str = "",
     model: list[str] | None = None,
+    category: str = "",
     expires: str = "",
     home: Path | None = None,
     out: Out,
@@ -50,6 +52,7 @@ def create(
         customer: … customer of yours …
         user: … person.
         model: A model or alias it may ask for; repeat for several, leave out for all.
+        category: What its requests are for, such as training or research; left out, they say it themselves.
         expires: When it stops working: 30d, 12h, 1y, or a date.
         home: Data folder; default: the configured one.
         out: Where the token goes.
@@ -60,9 +63,16 @@ def create(
     )
     change = local.by()
     ends = _end(expires, change.at)
+    label = name or "/".join(part for part in (team, project, feature) if part)
     with local.store() as store:
-        label = name or "/".join(part for part in (team, project, feature) if part)
-        key, token = store.keys.create(change, name=label, scope=scope, models=model or (), expires=ends)
+        if local.settings.approvals.cli:
+            key, token = _through_gate(
+                local, store, name=label or "key", scope=scope, models=model or [], category=category, expires=ends
+            )
+        else:
+            key, token = store.keys.create(
+                change, name=label, scope=scope, models=model or (), category=category, expires=ends
+            )
     _tell(key, token, local, out)
 
 
@@ -122,6 +132,21 @@ def rotate(key: str, *, grace: str = "24h", expires: str = "", home: Path | None
     out.note(f"The old token of {made.rotated_from} works for another {grace}.")
 
 
+def _through_gate(
+    local: Local, store: "Store", *, name: str, scope: Scope, models: list[str], category: str, expires: datetime | None
+) -> tuple["Key", str]:
+    """A new key, if nobody else has to agree: ``[approvals] cli`` is on."""
+    from farthing.app.budgets import local_admin
+    from farthing.app.desk import KeyDesk
+    from farthing.app.governing import gate_of
+    from farthing.web.views import KeyDraft, ScopeDraft
+
+    payer = ScopeDraft(**{field: getattr(scope, field) for field in ScopeDraft.__struct_fields__})
+    draft = KeyDraft(name=name, scope=payer, models=models, category=category, expires=expires)
+    made, token = KeyDesk(store, local.by, gate_of(lambda: local, store)).create(local_admin(local.by().actor), draft)
+    return store.keys.get(made.id, local.now()), token
+
+
 def _tell(key: "Key", token: str, local: Local, out: Out) -> None:
     """The token on stdout, bare for people and pipes, beside the key's facts for programs."""
     if out.format in ("table", "md"):
@@ -140,7 +165,7 @@ def _row(key: "Key", now: datetime) -> dict[str, Any]:
     scope = {k: v for k, v in key.public()["scope"].items() if v}
     facts = {"id": key.id, "name": key.name, "prefix": key.prefix, "status": key.status(now), "scope": scope}
     times = {"created": key.created, "expires": key.expires, "revoked": key.revoked, "last_used": key.last_used}
-    return {**facts, "models": sorted(key.models), **times, "rotated_from": key.rotated_from}
+    return {**facts, "models": sorted(key.models), "category": key.category, **times, "rotated_from": key.rotated_from}
 
 
 def _end(text: str, now: datetime) -> datetime | None:

@@ -15,6 +15,8 @@ from farthing.core.time import parse_instant
 from farthing.core.units import HOUR, INPUT, OUTPUT
 
 if TYPE_CHECKING:
+    from farthing.app.local import Local
+    from farthing.app.local import Local
     from farthing.catalog.compare import Comparison
     from farthing.catalog.sources import Feed
 
@@ -174,32 +176,37 @@ def refresh(
     wanted = [FEEDS.get(feed)] if feed else [f for f in FEEDS.load().values() if f.location]
     folder = local.settings.home / "prices"
     if len(wanted) == 1:
-        rows = [_refreshed(wanted[0], folder, local.now(), from_, force=force)]
+        rows = [_refreshed(wanted[0], folder, local, from_, out, force=force)]
         failed = 0
     else:
-        rows, failed = _refresh_all(wanted, folder, local.now(), out, force=force)
+        rows, failed = _refresh_all(wanted, folder, local, out, force=force)
     out.table(["feed", "offers", "before", "changed", "location"], rows, empty="Nothing was refreshed.")
     return THRESHOLD if failed else OK
 
 
 def _refresh_all(
-    feeds: Sequence["Feed"], folder: Path, now: datetime, out: Output, *, force: bool
+    feeds: Sequence["Feed"], folder: Path, local: "Local", out: Output, *, force: bool
 ) -> tuple[list[dict[str, Any]], int]:
     rows: list[dict[str, Any]] = []
     failed = 0
     for each in feeds:
         try:
-            rows.append(_refreshed(each, folder, now, "", force=force))
+            rows.append(_refreshed(each, folder, local, "", out, force=force))
         except FarthingError as problem:
             failed += 1
             out.warn(f"{each.name}: {problem}")
     return rows, failed
 
 
-def _refreshed(feed: "Feed", folder: Path, now: datetime, location: str, *, force: bool) -> dict[str, Any]:
+def _refreshed(
+    feed: "Feed", folder: Path, local: "Local", location: str, out: Output, *, force: bool
+) -> dict[str, Any]:
+    from farthing.app.noticing import notice_prices
     from farthing.catalog.refresh import refresh as fetch
 
-    done = fetch(feed, folder, now, location=location, force=force)
+    done = fetch(feed, folder, local.now(), location=location, force=force)
+    if problem := notice_prices(local, done):
+        out.warn(f"{feed.name} is refreshed, and not in the audit log: {problem}")
     return {
         "feed": done.feed,
         "offers": done.after,

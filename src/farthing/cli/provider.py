@@ -11,6 +11,7 @@ from farthing.cli._output import OK, THRESHOLD, UNREACHABLE, Column, Out
 from farthing.config import DETECTED, account_problems
 from farthing.core.errors import ConflictError, InputError, NotFoundError
 from farthing.core.toml import Source
+from farthing.gateway.reach import check_address
 from farthing.gateway.settings import ProviderSettings
 from farthing.gateway.vendors import vendor as vendor_row
 
@@ -95,6 +96,9 @@ def add(
     for problem in account_problems(name, account, Source("command line")):
         field = "--" + problem.field.rsplit(".", 1)[-1].replace("_", "-")
         raise InputError(problem.message, field=field, value=problem.value, remedy=problem.remedy)
+    address = base_url or vendor_row(account.vendor).base_url
+    if base_url or not address.startswith("https://"):
+        check_address(address, private=local.settings.gateway.private_upstreams, field="--base-url")
     with local.store() as store:
         store.providers.add(local.by(), name, _fields(account), replace=replace)
     out.record(_row(name, account, local))

@@ -13,10 +13,13 @@ _PATH = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
 _UNKNOWN = re.compile(r"unknown field `(?P<name>[^`]+)`")
 
 
-def convert(value: Any, to: type[T], *, what: str = "value") -> T:
-    """A plain value (dicts, lists, text) as a typed one. Raises ``InputError`` naming the field."""
+def convert(value: Any, to: type[T], *, what: str = "value", strict: bool = True) -> T:
+    """A plain value (dicts, lists, text) as a typed one. Raises ``InputError`` naming the field.
+
+    Not ``strict``: a text that reads like a number or a truth value is one, as in forms.
+    """
     try:
-        return msgspec.convert(value, to, strict=True)
+        return msgspec.convert(value, to, strict=strict)
     except msgspec.ValidationError as problem:
         raise _explained(problem, what) from None
 

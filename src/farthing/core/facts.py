@@ -3,7 +3,7 @@
 The gateway writes these, the ledger keeps them, everything else reads them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -22,6 +22,13 @@ class Operation(StrEnum):
     RESPONSE = "responses"
     MESSAGE = "messages"
     COUNT_TOKENS = "count_tokens"
+    IMAGE = "image_generation"
+    IMAGE_EDIT = "image_edit"
+    FILE = "file"
+    """A file was handed to a provider, or taken back."""
+    BATCH = "batch"
+    """A batch was ordered or cancelled; what its requests cost stands in facts of their own."""
+    PASSTHROUGH = "passthrough"
 
 
 class Status(StrEnum):
@@ -50,7 +57,11 @@ class ErrorKind(StrEnum):
     BAD_BODY = "bad_body"
     """The answer is not what the dialect promises: invalid JSON, an error body under 200."""
     RATE_LIMIT = "rate_limit"
+    QUOTA = "quota"
+    """The account's credit or quota at the provider is used up; waiting does not help."""
     OVERLOADED = "overloaded"
+    LIMIT = "limit"
+    """A budget or quota of Farthing's own did not cover it."""
     AUTH = "auth"
     NOT_FOUND = "not_found"
     BAD_REQUEST = "bad_request"
@@ -126,3 +137,11 @@ class RequestFact(msgspec.Struct, frozen=True, kw_only=True):
     baseline_cost: Decimal | None = None
     decision: str = ""
     tags: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+
+
+def last_word(facts: Sequence[RequestFact]) -> RequestFact:
+    """The attempt that says how a request ended: the last that answered, or the last of all.
+
+    They come in the order of their attempts. The first may answer while a second one, sent beside it, is stopped.
+    """
+    return next((fact for fact in reversed(facts) if fact.status is Status.OK), facts[-1])

@@ -34,6 +34,8 @@ class OpenAI(Wire):
                 return self._response(body, created)
             case "embeddings":
                 return _embeddings(body)
+            case "images/generations":
+                return _pictures(body, created)
             case _:
                 raise Refusal(404, "not_found", f"Invalid URL (POST /v1/{route})")
 
@@ -172,6 +174,34 @@ def _embeddings(body: JSON) -> Body:
     count = sum(tokens_of(t) if isinstance(t, str) else len(t) for t in texts)
     usage = {"prompt_tokens": count, "total_tokens": count}
     return {"object": "list", "data": rows, "model": body["model"], "usage": usage}
+
+
+_PICTURE_TOKENS = {"low": 272, "medium": 1056, "high": 4160}
+"""Output tokens of a square gpt-image-1 picture by quality (platform.openai.com, Image generation, November 2026)."""
+
+_PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+"""A picture of one pixel, as base64."""
+
+
+def _pictures(body: JSON, created: int) -> Body:
+    """Pictures. Only gpt-image models count tokens, and only they stream."""
+    many = int(body.get("n") or 1)
+    answer: JSON = {"created": created, "data": [{"b64_json": _PIXEL} for _ in range(many)]}
+    if body["model"].startswith("dall-e"):
+        return answer
+    text, out = tokens_of(as_text(body)), many * _PICTURE_TOKENS.get(str(body.get("quality")), 1056)
+    usage: JSON = {
+        "input_tokens": text,
+        "input_tokens_details": {"text_tokens": text, "image_tokens": 0},
+        "output_tokens": out,
+        "total_tokens": text + out,
+    }
+    if not body.get("stream"):
+        return {**answer, "usage": usage}
+    head: JSON = {"b64_json": _PIXEL, "created_at": created}
+    partial: JSON = {"type": "image_generation.partial_image", "partial_image_index": 0, **head}
+    whole: JSON = {"type": "image_generation.completed", **head, "usage": usage}
+    return iter([named_event(event["type"], event) for event in (partial, whole)])
 
 
 def _vector(text: object, size: int, body: JSON) -> list[float] | str:

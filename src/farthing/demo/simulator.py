@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from farthing.demo.anthropic import Anthropic
+from farthing.demo.filing import Asked, Filing, Solve
 from farthing.demo.gemini import Gemini
 from farthing.demo.mind import Mind
 from farthing.demo.openai import OpenAI
@@ -29,7 +30,7 @@ VENDORS: Mapping[str, tuple[type[Wire], tuple[str, ...]]] = {
     "openai": (
         OpenAI,
         ("gpt-4o", "gpt-4o-mini", "gpt-4.1", "gpt-4.1-mini", "gpt-5", "gpt-5-mini", "gpt-3.5-turbo-instruct",
-         "text-embedding-3-small", "text-embedding-3-large"),
+         "text-embedding-3-small", "text-embedding-3-large", "gpt-image-1", "dall-e-3"),
     ),
     "anthropic": (Anthropic, ("claude-sonnet-4-5", "claude-haiku-4-5", "claude-3-5-haiku-latest", "claude-opus-4-1")),
     "gemini": (Gemini, ("gemini-2.5-flash", "gemini-2.5-flash-lite", "gemini-2.5-pro")),
@@ -66,6 +67,7 @@ class Simulator:
     def __init__(self, weather: Weather, *, dice: random.Random, clock: Callable[[], float]) -> None:
         mind = Mind()
         self._wires = {name: wire(name, models, mind) for name, (wire, models) in VENDORS.items()}
+        self._filing = {name: Filing(self._solve(wire)) for name, wire in self._wires.items() if name == "openai"}
         self._weather = weather
         self._dice = dice
         self._clock = clock
@@ -89,6 +91,22 @@ class Simulator:
     async def _answer(self, wire: Wire, scope: Mapping[str, Any], path: str, body: bytes, send: Send) -> None:
         self._authorized(scope)
         self._whims()
+        filing = self._filing.get(wire.vendor)
+        if filing is not None:
+            named = dict(scope["headers"])
+            kept = filing.handle(
+                Asked(
+                    method=scope["method"],
+                    path="/" + path,
+                    query=scope["query_string"].decode(),
+                    content_type=named.get(b"content-type", b"").decode(),
+                    body=body,
+                    now=int(self._clock()),
+                )
+            )
+            if kept is not None:
+                await _send(send, 200, *kept)
+                return
         try:
             asked: Any = msgspec.json.decode(body) if body else {}
         except msgspec.DecodeError:
@@ -101,6 +119,13 @@ class Simulator:
             await _json(send, 200, answer)
         else:
             await self._stream(send, answer)
+
+    def _solve(self, wire: Wire) -> Solve:
+        def solve(path: str, body: dict[str, Any]) -> dict[str, Any]:
+            answer = wire.handle(path, {**body, "stream": False}, int(self._clock()))
+            return dict(answer) if isinstance(answer, Mapping) else {}
+
+        return solve
 
     async def _stream(self, send: Send, events: Iterator[bytes]) -> None:
         await send(_start(200, [(b"content-type", b"text/event-stream; charset=utf-8")]))
@@ -152,9 +177,14 @@ def _start(status: int, headers: list[tuple[bytes, bytes]]) -> Message:
 async def _json(
     send: Send, status: int, data: Mapping[str, Any], headers: list[tuple[bytes, bytes]] | None = None
 ) -> None:
-    body = msgspec.json.encode(data)
+    await _send(send, status, b"application/json", msgspec.json.encode(data), headers)
+
+
+async def _send(
+    send: Send, status: int, content_type: bytes, body: bytes, headers: list[tuple[bytes, bytes]] | None = None
+) -> None:
     length = (b"content-length", str(len(body)).encode())
-    await send(_start(status, [(b"content-type", b"application/json"), length, *(headers or [])]))
+    await send(_start(status, [(b"content-type", content_type), length, *(headers or [])]))
     await send({"type": "http.response.body", "body": body})
 
 

@@ -3,10 +3,12 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from typing import Protocol
 
 from farthing.core.errors import FarthingError, InputError, NotFoundError, UnavailableError
+from farthing.core.facts import Operation
 from farthing.gateway.attempt import request_id_headers
 from farthing.gateway.auth import token_of
 from farthing.gateway.client import Client, ClientGoneError, Reply
@@ -18,6 +20,18 @@ from farthing.gateway.wire.paths import dialect_of, models_of, operation_of
 
 _ID_BITS = 72
 _log = logging.getLogger(__name__)
+
+
+class Door(Protocol):
+    """A way in beside the operations that every provider has: it knows its paths, and what happens behind them."""
+
+    def leads(self, client: Client) -> tuple[Operation, str] | None:
+        """The operation and the client's dialect, ``None`` for paths that lead elsewhere."""
+        ...
+
+    async def run(self, exchange: Exchange, parts: Parts) -> None:
+        """Answer one request. Whatever is wrong with it, the client is told."""
+        ...
 
 
 class Gateway:
@@ -35,12 +49,14 @@ class Gateway:
         gauges: Callable[[], Mapping[str, float]] = dict,
         beside: Callable[[Tally], Sequence[Tally]] = lambda own: (own,),
         problem: Callable[[], str] = str,
+        doors: Sequence[Door] = (),
     ) -> None:
         self.parts = parts
         self.metrics = metrics
         self._gauges = gauges
         self._beside = beside
         self._problem = problem
+        self._doors = tuple(doors)
         self._random = random.Random()  # noqa: S311 - ids must be distinct, not secret
         self._own: dict[str, Callable[[], Reply]] = {
             "/healthz": _healthy,
@@ -53,27 +69,36 @@ class Gateway:
         path = client.path
         operation = operation_of(path)
         if operation is None:
+            for door in self._doors:
+                found = door.leads(client)
+                if found is not None:
+                    await self._served(self._exchange(client, *found), door.run)
+                    return
             await client.reply(self._other(client.method, path, client.named))
             return
-        dialect = operation[1]
-        at = self.parts.clock()
-        request_id = self._new_id(at)
+        exchange = self._exchange(client, *operation)
         if client.method != "POST":
-            await client.reply(_not_allowed(client.method, path, dialect, request_id, b"POST"))
+            await client.reply(_not_allowed(client.method, path, exchange.dialect, exchange.request_id, b"POST"))
             return
-        exchange = Exchange(
-            client, client.headers, path=path, operation=operation[0], dialect=dialect, request_id=request_id, at=at
+        await self._served(exchange, run)
+
+    def _exchange(self, client: Client, operation: Operation, dialect: str) -> Exchange:
+        at = self.parts.clock()
+        return Exchange(
+            client,
+            client.headers,
+            path=client.path,
+            operation=operation,
+            dialect=dialect,
+            request_id=self._new_id(at),
+            at=at,
         )
+
+    async def _served(self, exchange: Exchange, serve: Callable[[Exchange, Parts], Awaitable[None]]) -> None:
+        client = exchange.client
         self.metrics.in_flight += 1
         try:
-            await self._served(exchange)
-        finally:
-            self.metrics.in_flight -= 1
-
-    async def _served(self, exchange: Exchange) -> None:
-        client = exchange.client
-        try:
-            await run(exchange, self.parts)
+            await serve(exchange, self.parts)
         except ClientGoneError:
             pass
         except asyncio.CancelledError:
@@ -88,6 +113,8 @@ class Gateway:
             await client.reply(
                 Reply(status=status, body=body, headers=request_id_headers(exchange.dialect, exchange.request_id))
             )
+        finally:
+            self.metrics.in_flight -= 1
 
     def _other(self, method: str, path: str, named: Mapping[bytes, bytes]) -> Reply:
         """What is not an operation: models, health, metrics, and paths that mean nothing."""

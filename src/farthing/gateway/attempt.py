@@ -5,6 +5,7 @@ cancellation and the journal waits for anything, so that no outcome is lost to o
 """
 
 import asyncio
+from collections.abc import Callable
 from time import perf_counter
 
 import msgspec
@@ -12,25 +13,15 @@ import msgspec
 from farthing.core.errors import UpstreamError
 from farthing.core.facts import ErrorKind, RequestFact, Status
 from farthing.gateway import meter as metering
+from farthing.gateway import pace
 from farthing.gateway.client import Client, Reply
+from farthing.gateway.experience import Track
+from farthing.gateway.failure import ELSEWHERE
 from farthing.gateway.ports import Answer, Call, Dialect, Headers, Journal, Meter, Reading, Route, Target, Upstream
 from farthing.gateway.wire.errors import error_body, error_event
 
 _FORWARDED = frozenset((b"retry-after", b"retry-after-ms", b"x-should-retry"))
-_RETRYABLE = frozenset(
-    (
-        ErrorKind.CONNECT,
-        ErrorKind.TIMEOUT,
-        ErrorKind.RESET,
-        ErrorKind.PROTOCOL,
-        ErrorKind.BAD_BODY,
-        ErrorKind.RATE_LIMIT,
-        ErrorKind.OVERLOADED,
-        ErrorKind.AUTH,
-        ErrorKind.SERVER,
-    )
-)
-"""Failures that another target may not share."""
+_REFUSED = 400
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -42,22 +33,50 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def final(self) -> bool:
         """Whether trying another target is of no use, or too late."""
-        return self.reply is None or self.fact.error_kind not in _RETRYABLE
+        return self.reply is None or self.fact.error_kind not in ELSEWHERE
 
 
 class Attempt:
-    """One call of one target. ``began`` is when the request arrived, by ``perf_counter``.
+    """One call of one target. ``began`` is when the request arrived, by ``perf_counter``; ``role`` why there is more
+    than one attempt, empty for the first.
+
+    ``track`` is the target's record, which hears what the provider says of its rate limits and who waits for it.
+    ``claim`` is asked before the client gets anything: while attempts race, only one of them may answer.
+    ``outpaced`` says that another one does.
 
     Raises ``InputError`` when the target's dialect cannot carry the call.
     """
 
+    __slots__ = (
+        "_answer", "_began", "_call", "_dialect", "_first", "_meter", "_pace", "_reading", "_received", "_route",
+        "_sent", "_started", "_waiting", "ask", "claim", "fact", "outpaced", "retry_after", "target",
+    )  # fmt: skip
+
     def __init__(
-        self, call: Call, route: Route, target: Target, number: int, *, dialect: Dialect, worker: str, began: float
+        self,
+        call: Call,
+        route: Route,
+        target: Target,
+        number: int,
+        *,
+        dialect: Dialect,
+        worker: str,
+        began: float,
+        track: Track | None = None,
+        role: str = "",
     ) -> None:
         self.ask = dialect.ask(call, target)
-        self.fact = metering.begin(call, route, target, number, worker=worker)
-        self._call, self._route, self._target, self._dialect = call, route, target, dialect
+        if target.provider.timeouts is not None:
+            self.ask.timeouts = target.provider.timeouts
+        self.fact = metering.begin(call, route, target, number, worker=worker, role=role)
+        self._pace = None if track is None else track.pace
+        self._waiting: dict[int, float] = {} if track is None else track.health.waiting
+        self.claim: Callable[[Attempt], bool] | None = None
+        self.outpaced = False
+        self.retry_after = 0.0
+        self._call, self._route, self.target, self._dialect = call, route, target, dialect
         self._began = began
+        self._started = False
         self._sent = 0.0
         self._first: float | None = None
         self._received = 0
@@ -66,12 +85,9 @@ class Attempt:
         self._meter = Meter()
 
     @property
-    def retry_after(self) -> float:
-        """Seconds for which the provider asked to be left alone. A date in the header counts as none."""
-        for name, value in () if self._answer is None else self._answer.headers:
-            if name == b"retry-after" and value.isdigit():
-                return float(value)
-        return 0.0
+    def drains(self) -> bool:
+        """Whether the provider is read to the end when nobody wants the answer any more, because it bills all of it."""
+        return self.target.provider.on_disconnect != "cancel"
 
     async def run(self, client: Client, upstream: Upstream, journal: Journal) -> Outcome:
         """Call the target and relay what it answers.
@@ -79,8 +95,9 @@ class Attempt:
         Raises ``UnavailableError`` when the journal has no room, before anything was begun.
         """
         intent = journal.intend(self.fact)
-        client.cancels = self._target.provider.on_disconnect == "cancel"
+        client.cancels = not self.drains
         self._sent = perf_counter()
+        self._waiting[id(self)] = self._sent
         failure: UpstreamError | None = None
         tail = b""
         try:
@@ -90,9 +107,10 @@ class Attempt:
             failure = self._named(problem)
             self._break(Status.TRUNCATED if self._received else Status.ERROR, ErrorKind(problem.kind), problem.message)
         except asyncio.CancelledError:
-            self._break(Status.CANCELLED)
+            self._break(Status.CANCELLED, error="another attempt answered first" if self.outpaced else "")
             raise
         finally:
+            self._waiting.pop(id(self), None)
             if self.fact.status is Status.ABANDONED:
                 self._break(Status.ERROR, ErrorKind.INTERNAL, "the gateway failed while it read the answer")
             journal.settle(intent, self.fact)
@@ -106,12 +124,18 @@ class Attempt:
         be tried elsewhere.
         """
         answer = self._answer = await upstream.open(self.ask)
-        reading = self._reading = self._dialect.reading(self._call, self._target, answer.status, dict(answer.headers))
+        headers = dict(answer.headers)
+        if self._pace is not None:
+            self._pace.heard(headers, self._now)
+        if answer.status >= _REFUSED:
+            self.retry_after = pace.retry_after(headers, self._now())
+        reading = self._reading = self._dialect.reading(self._call, self.target, answer.status, headers)
         meter = self._meter = reading.meter
         held = b""
         async for data in answer.chunks():
             if self._first is None:
                 self._first = perf_counter()
+                self._waiting.pop(id(self), None)
             self._received += len(data)
             out = reading.feed(data)
             if meter.complete:
@@ -119,18 +143,32 @@ class Attempt:
                 break
             if not out:
                 continue
-            if client.started:
+            if self._started:
                 await client.write(out)
             elif meter.error_kind:
                 held += out
             else:
+                self._lead()
+                self._started = True
                 await client.start(reading.status, reading.content_type, self._headers())
                 await client.write(out)
-        return held + reading.close()
+        held += reading.close()
+        if self.claim is not None and meter.complete and not meter.error_kind:
+            self._lead()
+        return held
+
+    def _lead(self) -> None:
+        """From here on this attempt is the client's answer. One that races and comes second ends as if cancelled."""
+        if self.claim is not None and not self.claim(self):
+            raise asyncio.CancelledError
+
+    def _now(self) -> float:
+        """Seconds since 1970."""
+        return self._call.at.timestamp() + perf_counter() - self._began
 
     async def _deliver(self, client: Client, tail: bytes, failure: UpstreamError | None) -> Outcome:
         call = self._call
-        if client.started:
+        if self._started:
             await client.finish(tail if failure is None else error_event(call.dialect, failure, call.request_id))
             return Outcome(fact=self.fact, reply=None)
         headers = self._headers() + _cost_headers(self.fact) + self._forwarded()
@@ -170,7 +208,7 @@ class Attempt:
         self.fact = metering.finish(
             self.fact,
             self._meter,
-            self._target,
+            self.target,
             status=status,
             http_status=0 if self._answer is None else self._answer.status,
             total_ms=(now - self._began) * 1000,
@@ -183,13 +221,15 @@ class Attempt:
 
     def _named(self, problem: UpstreamError) -> UpstreamError:
         """The failure under the provider's configured name instead of its host."""
-        name = self._target.provider.name
+        name = self.target.provider.name
         return UpstreamError(f"{name}: {problem.message}", provider=name, kind=problem.kind, remedy=problem.remedy)
 
     def _headers(self) -> Headers:
         return [
             *request_id_headers(self._call.dialect, self._call.request_id),
-            (b"x-farthing-offer", _plain(self._target.offer_id)),
+            (b"x-farthing-offer", _plain(self.target.offer_id)),
+            *self._call.told,
+            *getattr(self._reading, "headers", ()),
         ]
 
     def _forwarded(self) -> Headers:

@@ -153,7 +153,8 @@ class Body:
 
 
 class Client:
-    """One exchange. ``named`` are the request's headers by name, the last of each name.
+    """One exchange. ``named`` are the request's headers by name, the last of each name; ``target`` is the request
+    target as it came, with its query.
 
     ``started`` and ``finished`` say how much of an answer was given. ``cancels``: whether the client's
     leaving cancels the task that serves it, from ``watch`` to the last byte of the answer.
@@ -161,7 +162,7 @@ class Client:
 
     __slots__ = (
         "_chunked", "_line", "_pending", "_watched", "cancels", "finished", "gone", "headers", "incoming",
-        "keep", "method", "named", "path", "started", "task",
+        "keep", "method", "named", "path", "started", "target", "task",
     )  # fmt: skip
 
     def __init__(
@@ -175,10 +176,12 @@ class Client:
         incoming: Body,
         keep: bool,
         modern: bool = True,
+        target: bytes = b"",
     ) -> None:
         """``keep``: the connection may serve another exchange. ``modern``: HTTP/1.1, which has chunks."""
         self.method = method
         self.path = path
+        self.target = target
         self.headers = headers
         self.named = named
         self.incoming = incoming

@@ -122,9 +122,8 @@ def too_long(prospect: Prospect, _: None) -> str:
 
 
 def unwell(prospect: Prospect, _: None) -> str:
-    """Targets that rest after failures, or because they asked for it."""
-    health = prospect.track.health
-    return health.why if health.rests_until > prospect.now else ""
+    """Targets that rest after failures or because they asked for it, and those that have no calls or tokens left."""
+    return prospect.track.against(prospect.now, prospect.input + prospect.output)
 
 
 def too_slow(prospect: Prospect, _: None) -> str:

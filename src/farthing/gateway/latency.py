@@ -67,6 +67,11 @@ class Latency:
         self._seen += 1
         return (self._seen < _REFRESH or self._seen % _REFRESH == 0) and self._refreshed()
 
+    @property
+    def seen(self) -> int:
+        """How many samples were ever taken."""
+        return self._seen
+
     def samples(self, at: float) -> float:
         """How many samples the histogram is worth at ``at``: old ones count in part, and none once stale."""
         if not self._seen or at - self._newest > STALE_S:

@@ -35,10 +35,22 @@ TIERS = {
 """Service tiers as providers report them, in Farthing's terms. ``default`` … ``scale`` are OpenAI's, ``standard``
 and ``batch`` Anthropic's, ``on_demand`` Groq's, ``reserved`` Bedrock's (their API references, November 2026)."""
 
+ROLE = "farthing.role"
+"""The tag of an attempt beyond a request's first, which says why it was made."""
+
+ROLES = ("retry", "failover", "hedge")
+"""Its values: again at the same target, at another one after a failure, beside one that stayed silent."""
+
 _TIMED_OUT = frozenset({408, 504, 524})
 """Statuses that a proxy in between may send while the provider goes on generating, and billing."""
 
-_UNBILLED_KINDS = frozenset({ErrorKind.CONNECT, ErrorKind.RATE_LIMIT, ErrorKind.OVERLOADED, ErrorKind.AUTH})
+_UNBILLED_KINDS = frozenset(
+    {ErrorKind.CONNECT, ErrorKind.RATE_LIMIT, ErrorKind.QUOTA, ErrorKind.OVERLOADED, ErrorKind.AUTH}
+)
+
+_FREE = frozenset({Operation.COUNT_TOKENS, Operation.FILE, Operation.BATCH})
+"""Counting tokens is free (docs.anthropic.com, Token counting), and so is handing over a file. A batch is ordered for
+nothing, too: its requests are billed, and each has a fact of its own."""
 
 _NOTHING = Decimal(0).quantize(LEDGER_PLACES)
 
@@ -61,8 +73,8 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     bill: Bill | None = None
 
 
-def begin(call: Call, route: Route, target: Target, attempt: int, *, worker: str) -> RequestFact:
-    """The fact as it stands if the worker dies during this attempt."""
+def begin(call: Call, route: Route, target: Target, attempt: int, *, worker: str, role: str = "") -> RequestFact:
+    """The fact as it stands if the worker dies during this attempt. ``role`` says why there is more than one."""
     return RequestFact(
         request_id=call.request_id,
         attempt=attempt,
@@ -81,7 +93,7 @@ def begin(call: Call, route: Route, target: Target, attempt: int, *, worker: str
         unpriced="the worker stopped before the answer ended; what the provider billed is not known",
         baseline_offer=route.decision.baseline,
         decision=route.record,
-        tags=call.labels,
+        tags={**call.labels, ROLE: role} if role else call.labels,
     )
 
 
@@ -198,11 +210,11 @@ def _bill(usage: Usage, offers: tuple[Offer, ...], fact: RequestFact) -> Bill | 
 def _without_usage(fact: RequestFact, meter: Meter, target: Target, http_status: int) -> Cost:
     """Zero where the provider does not bill, otherwise the reason why the cost is not known.
 
-    Providers bill generated and processed tokens, not requests they refuse; counting tokens is free
-    (docs.anthropic.com, Token counting). A call that was sent and then broke off may have been billed.
+    Providers bill generated and processed tokens, not requests they refuse. A call that was sent and then broke off
+    may have been billed.
     """
     name = target.provider.name
-    if fact.operation is Operation.COUNT_TOKENS and http_status < 400:  # noqa: PLR2004 - HTTP's line
+    if fact.operation in _FREE and http_status < 400:  # noqa: PLR2004 - HTTP's line
         return Cost(offer=target.offer_id, amount=_NOTHING, source=Source.CATALOG)
     if meter.error_kind in _UNBILLED_KINDS or (http_status >= 400 and http_status not in _TIMED_OUT):  # noqa: PLR2004
         return Cost(offer=target.offer_id, amount=_NOTHING, source=Source.CATALOG)

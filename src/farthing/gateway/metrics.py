@@ -6,12 +6,13 @@ what is owed stands in the ledger.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
 
 from farthing.core.facts import RequestFact
+from farthing.gateway.meter import ROLE
 
 BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 """Upper bounds in seconds."""
@@ -20,6 +21,11 @@ MAX_SERIES = 4096
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
 Key = tuple[str, str, str, str, str]
+Extra = tuple[str, str]
+"""Role and provider."""
+
+Place = tuple[str, str]
+"""Provider and model."""
 
 
 class Histogram(msgspec.Struct, gc=False):
@@ -58,11 +64,24 @@ class Series(msgspec.Struct):
         self.first.merge(other.first)
 
 
+class Further(msgspec.Struct, gc=False):
+    """Attempts beyond the first of their requests, and what they cost as far as it is known."""
+
+    attempts: int = 0
+    cost: Decimal = Decimal(0)
+
+    def add(self, attempts: int, cost: Decimal) -> None:
+        """Count more of them."""
+        self.attempts += attempts
+        self.cost += cost
+
+
 class Tally(msgspec.Struct):
     """What one worker has counted and holds, for itself or for those beside it to show.
 
     ``name`` is the process, ``worker`` its number, which outlives it. ``gauges`` are by metric name, without the
-    ``farthing_`` prefix.
+    ``farthing_`` prefix. ``further`` counts attempts beyond a request's first, ``breakers`` are the states of targets:
+    0 closed, 1 half open, 2 open; an account's own breaker has no model.
     """
 
     name: str
@@ -70,6 +89,8 @@ class Tally(msgspec.Struct):
     series: dict[Key, Series]
     refused: dict[int, int]
     gauges: dict[str, float]
+    further: dict[Extra, Further] = {}
+    breakers: dict[Place, int] = {}
 
 
 _CLASSES = ("input", "cache_read", "cache_write", "output", "reasoning")
@@ -86,6 +107,8 @@ class Metrics:
         self._series: dict[Key, Series] = {}
         self.refused: dict[int, int] = {}
         self.in_flight = 0
+        self.further: dict[Extra, Further] = {}
+        self.breakers: Callable[[], Mapping[Place, int]] = dict
 
     def observe(self, fact: RequestFact) -> None:
         """Count an attempt, or a request that reached no provider."""
@@ -108,6 +131,9 @@ class Metrics:
             series.duration.add(fact.total_ms / 1000)
         if fact.ttft_ms is not None:
             series.first.add(fact.ttft_ms / 1000)
+        if fact.attempt > 1:
+            further = self.further.setdefault((fact.tags.get(ROLE, "other"), fact.provider), Further())
+            further.add(1, fact.cost or Decimal(0))
 
     def refuse(self, status: int) -> None:
         """Count a request that was refused before it was read: wrong key, no such path, a body that makes no sense."""
@@ -120,13 +146,23 @@ class Metrics:
     def tally(self, gauges: Mapping[str, float]) -> Tally:
         """Everything counted so far; it goes on counting."""
         held = {"in_flight": float(self.in_flight), **gauges}
-        return Tally(name=self.name, worker=self.worker, series=self._series, refused=self.refused, gauges=held)
+        return Tally(
+            name=self.name,
+            worker=self.worker,
+            series=self._series,
+            refused=self.refused,
+            gauges=held,
+            further=self.further,
+            breakers=dict(self.breakers()),
+        )
 
     def resume(self, before: Tally) -> None:
         """Go on from what an earlier process of this worker had counted, so that no counter starts again."""
         for key, series in before.series.items():
             own = self._series.get(key) or self._new(key)
             own.add(series)
+        for extra, further in before.further.items():
+            self.further.setdefault(extra, Further()).add(further.attempts, further.cost)
         for status, count in before.refused.items():
             self.refused[status] = self.refused.get(status, 0) + count
 
@@ -148,11 +184,31 @@ def exposition(tallies: Sequence[Tally]) -> bytes:
         *_histogram("duration_seconds", ((at, s.duration) for at, s in rows)),
         *_histogram("first_byte_seconds", ((at, s.first) for at, s in rows)),
         *_family("refused_total", "counter", refused),
+        *_redundancy(tallies),
     ]
     for name in dict.fromkeys(name for t in tallies for name in t.gauges):
         held = ((f'{{worker="{t.worker}"}}', t.gauges[name]) for t in tallies if name in t.gauges)
         lines += _family(name, "gauge", held)
     return ("\n".join(lines) + "\n").encode()
+
+
+def _redundancy(tallies: Sequence[Tally]) -> list[str]:
+    """What was sent again or beside, and which breakers are not closed any more, or were not."""
+    further = [
+        (f'{{worker="{t.worker}",role="{role}",provider="{_escaped(provider)}"}}', more)
+        for t in tallies
+        for (role, provider), more in t.further.items()
+    ]
+    breakers = (
+        (f'{{worker="{t.worker}",provider="{_escaped(provider)}",model="{_escaped(model)}"}}', state)
+        for t in tallies
+        for (provider, model), state in t.breakers.items()
+    )
+    return [
+        *_family("further_attempts_total", "counter", ((at, more.attempts) for at, more in further)),
+        *_family("further_attempts_cost_usd_total", "counter", ((at, more.cost) for at, more in further)),
+        *_family("breaker_state", "gauge", breakers),
+    ]
 
 
 def _labelled(worker: str, key: Key) -> str:

@@ -1,71 +1,30 @@
 """What happens to a request, in order.
 
 ``STAGES`` is the whole story: authenticate → read → route → admit → call. Who asks is settled before
-the body is read, so that strangers cannot make the gateway buffer. The last stage tries the route's
-targets one after the other; each attempt journals its intent, calls, meters and journals its
+the body is read, so that strangers cannot make the gateway buffer. The last stage makes attempts at the route's
+targets (``course.py`` says which, ``serve.py`` makes them); each journals its intent, calls, meters and journals its
 outcome (``attempt.py``). A stage that refuses raises a ``FarthingError``, which the client gets in its own
 dialect's shape and, once it is known who asked for what, the ledger as a request that reached no
 provider.
 """
 
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from decimal import Decimal
 from time import perf_counter
 
-import msgspec
-
-from farthing.core.errors import DeniedError, FarthingError, InputError, NotFoundError, UnavailableError
+from farthing.core.errors import DeniedError, FarthingError, InputError, LimitError, NotFoundError, UnavailableError
 from farthing.core.facts import ErrorKind, Operation, RequestFact, Source, Status
-from farthing.gateway.attempt import Attempt, Outcome, request_id_headers
+from farthing.gateway.attempt import request_id_headers
 from farthing.gateway.auth import token_of
 from farthing.gateway.client import Client, Reply, TooLargeError
-from farthing.gateway.ports import (
-    Admission,
-    Call,
-    Caller,
-    Dialect,
-    Grant,
-    Headers,
-    Journal,
-    Keyring,
-    Route,
-    Router,
-    Upstream,
-)
+from farthing.gateway.limits.refusal import LIMIT_TAG, limit_headers
+from farthing.gateway.parts import Observer, Parts, World
+from farthing.gateway.ports import Call, Caller, Grant, Headers, Route
+from farthing.gateway.serve import serve
 from farthing.gateway.wire.errors import error_body
 from farthing.gateway.wire.read import read_call
-
-MAX_ATTEMPTS = 4
-
-Observer = Callable[[RequestFact], None]
-
-
-class World(msgspec.Struct, frozen=True, kw_only=True):
-    """What one snapshot says; swapped whole when the snapshot changes."""
-
-    router: Router
-    keyring: Keyring
-
-
-class Parts(msgspec.Struct, kw_only=True):
-    """What the pipeline works with.
-
-    ``observers`` see every fact after the journal has it; ``refused`` gets the status of requests that were refused
-    before they were read, which leave no fact.
-    """
-
-    world: World
-    dialects: Mapping[str, Dialect]
-    upstream: Upstream
-    journal: Journal
-    admission: Admission
-    clock: Callable[[], datetime]
-    worker: str
-    max_body_bytes: int
-    refused: Callable[[int], None]
-    observers: tuple[Observer, ...] = ()
 
 
 class Exchange:
@@ -137,13 +96,16 @@ async def admit(exchange: Exchange, parts: Parts) -> None:
 
 
 async def call(exchange: Exchange, parts: Parts) -> None:
-    """Try target after target until one answers, or the client has seen a byte; then settle."""
+    """Make attempts until one answers, or the client has seen a byte."""
+    client, grant, router = exchange.client, exchange.grant, exchange.world.router
     try:
-        reply = await _answered(exchange, parts)
+        reply = await serve(
+            _call(exchange), exchange.route, grant, client, parts=parts, router=router, began=exchange.began
+        )
     finally:
-        exchange.grant.close()
+        grant.close()
     if reply is not None:
-        await exchange.client.reply(reply)
+        await client.reply(reply)
 
 
 STAGES: tuple[Stage, ...] = (authenticate, read, route, admit, call)
@@ -168,49 +130,12 @@ async def refuse(exchange: Exchange, parts: Parts, error: FarthingError) -> None
         fact = _refusal(exchange, exchange.call, parts.worker, error, status)
         with contextlib.suppress(UnavailableError):
             parts.journal.note(fact)
-        _observe(parts, fact)
+        parts.observe(fact)
     else:
         parts.refused(status)
     if not exchange.client.started:
-        headers = request_id_headers(exchange.dialect, exchange.request_id)
+        headers = request_id_headers(exchange.dialect, exchange.request_id) + limit_headers(error)
         await exchange.client.reply(Reply(status=status, body=body, headers=headers))
-
-
-async def _answered(exchange: Exchange, parts: Parts) -> Reply | None:
-    """The answer that the client is still owed. Raises ``InputError`` when no target can carry the call."""
-    outcome: Outcome | None = None
-    unfit: InputError | None = None
-    wanted = _call(exchange)
-    number = 1
-    for target in exchange.route.targets:
-        dialect = parts.dialects[target.provider.dialect]
-        try:
-            attempt = Attempt(
-                wanted, exchange.route, target, number, dialect=dialect, worker=parts.worker, began=exchange.began
-            )
-        except InputError as problem:
-            unfit = problem
-            continue
-        if number > 1 and not exchange.grant.extend(target):
-            break
-        try:
-            outcome = await attempt.run(exchange.client, parts.upstream, parts.journal)
-        finally:
-            exchange.grant.settle(attempt.fact)
-            if attempt.fact.status is not Status.ABANDONED:
-                exchange.world.router.observe(attempt.fact, attempt.retry_after)
-                _observe(parts, attempt.fact)
-        if outcome.final or exchange.client.gone or number == MAX_ATTEMPTS:
-            break
-        number += 1
-    if outcome is None and unfit is not None:
-        raise unfit
-    return None if outcome is None else outcome.reply
-
-
-def _observe(parts: Parts, fact: RequestFact) -> None:
-    for observe in parts.observers:
-        observe(fact)
 
 
 def _call(exchange: Exchange) -> Call:
@@ -240,7 +165,7 @@ def _refusal(exchange: Exchange, wanted: Call, worker: str, error: FarthingError
         cost=Decimal(0),
         cost_source=Source.CATALOG,
         baseline_cost=Decimal(0),
-        tags=wanted.labels,
+        tags={**wanted.labels, LIMIT_TAG: error.limit} if isinstance(error, LimitError) else wanted.labels,
     )
 
 
@@ -250,9 +175,28 @@ def _kind(error: FarthingError) -> ErrorKind:
             return ErrorKind.NOT_FOUND
         case InputError():
             return ErrorKind.BAD_REQUEST
+        case LimitError():
+            return ErrorKind.LIMIT
         case DeniedError():
             return ErrorKind.AUTH
         case UnavailableError():
             return ErrorKind.OVERLOADED
         case _:
             return ErrorKind.INTERNAL
+
+
+__all__ = [
+    "STAGES",
+    "Exchange",
+    "Observer",
+    "Parts",
+    "Stage",
+    "World",
+    "admit",
+    "authenticate",
+    "call",
+    "read",
+    "refuse",
+    "route",
+    "run",
+]

@@ -16,6 +16,10 @@ from farthing.core.facts import ErrorKind, Operation, RequestFact, Source
 from farthing.core.money import Money
 from farthing.core.nouns import Decision, Objective, Offer, Scope, Terms
 from farthing.core.units import Usage
+from farthing.gateway.breaker import State
+from farthing.gateway.experience import Track
+from farthing.gateway.hedge import Purse
+from farthing.gateway.settings import HedgeSettings
 
 Headers = list[tuple[bytes, bytes]]
 """Raw HTTP headers, names in lower case, as ASGI has them."""
@@ -35,10 +39,14 @@ class Call(msgspec.Struct, kw_only=True, gc=False):
 
     ``model`` is the name the client asked for. ``output_limit`` is its cap on output tokens, 0 for
     none. ``input_estimate`` bounds the input tokens from above (bytes bound tokens for text).
-    ``needs`` are capability words the answer depends on (``tools``, ``image``, ``audio``,
-    ``json_schema``). ``wants_usage``: whether a streaming client asked for the usage chunk itself.
+    ``choices`` is how many answers it wants. ``most`` is the most that can be counted, where the call itself says it.
+    ``told`` are headers for the client about what was done to its request; ``whole``: it does not want its answer
+    shortened to what a budget still covers. ``needs`` are capability words the answer
+    depends on (``tools``, ``image``, ``audio``, ``json_schema``). ``wants_usage``: whether a streaming client asked
+    for the usage chunk itself.
     ``tags`` and ``regions`` restrict the route; they come from ``x-farthing-*`` headers and only ever
-    narrow what the key and the alias allow.
+    narrow what the key and the alias allow. ``method`` is the HTTP method; ``parts`` is what a batch asks for, model
+    by model, and takes the place of ``input_estimate`` and ``output_limit`` where there are any.
     """
 
     request_id: str
@@ -51,7 +59,9 @@ class Call(msgspec.Struct, kw_only=True, gc=False):
     stream: bool = False
     wants_usage: bool = True
     output_limit: int = 0
+    choices: int = 1
     input_estimate: int = 0
+    most: Usage | None = None
     needs: frozenset[str] = frozenset()
     caller: Caller = Caller()
     objective: Objective = Objective()
@@ -59,6 +69,10 @@ class Call(msgspec.Struct, kw_only=True, gc=False):
     regions: frozenset[str] = frozenset()
     labels: Mapping[str, str] = {}
     headers: Headers = []
+    told: Headers = []
+    whole: bool = False
+    method: str = "POST"
+    parts: "tuple[Part, ...]" = ()
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,9 +92,18 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     tags: frozenset[str] = frozenset()
     headers: Headers = []
     on_disconnect: str = "cancel"
+    timeouts: "Timeouts | None" = None
 
     def __repr__(self) -> str:
         return f"Provider({self.name!r}, {self.base_url!r})"
+
+
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
+    """An account's own seconds per phase: to connect, to the first byte, between two reads. 0 takes the gateway's."""
+
+    connect: float = 0
+    first_byte: float = 0
+    read: float = 0
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,16 +123,34 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     other_terms: Mapping[Terms, tuple[Offer, ...]] = {}
 
 
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """All requests for one model in a batch, and the most that they can come to.
+
+    ``offers`` price them under batch terms (empty: unpriced). ``input_tokens`` bounds what they read together,
+    ``output_limit`` what those with a cap may write together; ``uncapped`` counts the others, each of which may write
+    as much as the model can.
+    """
+
+    model: str
+    requests: int
+    input_tokens: int
+    output_limit: int
+    uncapped: int
+    offers: tuple[Offer, ...] = ()
+
+
 class Route(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Targets in the order in which they are to be tried, and the decision about them.
 
-    ``record`` is the decision as the ledger keeps it: JSON text.
+    ``record`` is the decision as the ledger keeps it: JSON text. ``hedge`` says when a second attempt may be made
+    beside a slow first one, ``None`` for never.
     """
 
     targets: tuple[Target, ...]
     decision: Decision
     record: str = ""
     baseline: Target | None = None
+    hedge: HedgeSettings | None = None
 
 
 class Ask(msgspec.Struct, kw_only=True, gc=False):
@@ -119,6 +160,7 @@ class Ask(msgspec.Struct, kw_only=True, gc=False):
     url: str
     headers: Headers
     body: bytes
+    timeouts: Timeouts | None = None
 
 
 class Meter(msgspec.Struct, kw_only=True, gc=False):
@@ -214,6 +256,30 @@ class Router(Protocol):
 
         ``retry_after`` is how many seconds the provider asked to be left alone, 0 if it did not.
         """
+        ...
+
+    def track(self, target: Target) -> Track:
+        """What was learned about a target: its health, its pace, how fast it is."""
+        ...
+
+    def clear(self, target: Target, now: float) -> Track | None:
+        """The record of a target that nothing speaks against, for a first attempt at ``now``; ``None`` otherwise."""
+        ...
+
+    def sending(self, track: Track, now: float) -> bool:
+        """A call is about to be sent to this target, at ``now`` in seconds since 1970. Whether it is a probe."""
+        ...
+
+    def outpaced(self, fact: RequestFact) -> None:
+        """An attempt was stopped because a later one at another target had answered."""
+        ...
+
+    def purse(self, alias: str) -> Purse:
+        """What an alias spends, and has spent on hedges."""
+        ...
+
+    def breakers(self, now: float) -> Mapping[tuple[str, str], State]:
+        """The state of every breaker by provider and model; an account's own has no model."""
         ...
 
     def models(self, caller: Caller) -> list[str]:

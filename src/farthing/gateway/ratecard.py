@@ -52,7 +52,7 @@ def rate_card(offers: Sequence[Offer], at: datetime, model: str = "") -> RateCar
     """The rate card of one offer's variants around an instant."""
     if not offers:
         return RateCard(since=_FIRST, until=_LAST, unpriced=f"no price is known for {model or 'it'}")
-    until = min((b for o in offers for b in _boundaries(o, at) if b > at), default=_LAST)
+    until = min((b for o in offers for b in price_boundaries(o, at) if b > at), default=_LAST)
     thresholds = sorted({0, *(p.above for o in offers for p in o.prices)}, reverse=True)
     bands: list[Band] = []
     for above in thresholds:
@@ -76,7 +76,7 @@ def _band(offers: Sequence[Offer], at: datetime, above: int) -> Band | str:
     return Band(above, EXACT.divide(amounts[INPUT], above + 1), output, amounts.get(REQUEST, Decimal(0)))
 
 
-def _boundaries(offer: Offer, at: datetime) -> list[datetime]:
+def price_boundaries(offer: Offer, at: datetime) -> list[datetime]:
     """Instants near ``at`` at which a variant begins or ends to hold."""
     edges = [edge for edge in (offer.effective.start, offer.effective.end) if edge is not None]
     if offer.daily is not None:
@@ -89,4 +89,4 @@ def _boundaries(offer: Offer, at: datetime) -> list[datetime]:
 _FIRST = datetime.min.replace(tzinfo=UTC)
 _LAST = datetime.max.replace(tzinfo=UTC)
 
-__all__ = ["Band", "RateCard", "rate_card"]
+__all__ = ["Band", "RateCard", "price_boundaries", "rate_card"]

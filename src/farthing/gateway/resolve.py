@@ -14,7 +14,7 @@ from farthing.catalog.match import Matcher
 from farthing.catalog.sources import Rule
 from farthing.core.nouns import Objective, Offer, Rejection, Terms
 from farthing.gateway.ports import Provider, Target
-from farthing.gateway.settings import ModelSettings, ProviderSettings, TargetSettings
+from farthing.gateway.settings import HedgeSettings, ModelSettings, ProviderSettings, TargetSettings
 from farthing.gateway.snapshot import Snapshot
 
 Place = tuple[str, str]
@@ -42,6 +42,7 @@ class Resolved(msgspec.Struct, frozen=True, kw_only=True):
     tags: frozenset[str] = frozenset()
     regions: frozenset[str] = frozenset()
     objective: Objective = Objective()
+    hedge: HedgeSettings | None = None
 
 
 class PriceLists:
@@ -134,6 +135,7 @@ class Resolver:
             tags=alias.tags,
             regions=alias.regions,
             objective=alias.objective,
+            hedge=alias.hedge if alias.hedge.enabled else None,
         )
 
     def _missing(self, name: str) -> str:

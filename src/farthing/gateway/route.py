@@ -21,12 +21,15 @@ from farthing.core.errors import DeniedError, InputError, NotFoundError
 from farthing.core.facts import Operation, RequestFact
 from farthing.core.money import Money, Unpriced
 from farthing.core.nouns import Decision, Objective, Rejection
+from farthing.gateway.breaker import State
 from farthing.gateway.eligibility import Need, Prospect, sift_able, sift_hard, sift_soft, strictest, target_name
-from farthing.gateway.experience import OUTPUT_TOKENS, TOKENS_PER_BYTE, Expectation, Experience, Key
+from farthing.gateway.experience import OUTPUT_TOKENS, TOKENS_PER_BYTE, Expectation, Experience, Key, Track
+from farthing.gateway.hedge import Purse
 from farthing.gateway.meter import fixed
 from farthing.gateway.ports import Call, Caller, Provider, Route, Target
 from farthing.gateway.ratecard import RateCard, rate_card
 from farthing.gateway.resolve import Resolved, Resolver, on_demand
+from farthing.gateway.settings import HedgeSettings
 from farthing.gateway.snapshot import Snapshot
 
 KEPT = timedelta(milliseconds=100)
@@ -74,6 +77,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     baseline: Candidate
     strategy: Literal["cheapest", "weighted"]
     objective: Objective
+    hedge: HedgeSettings | None
     cliffs: tuple[int, ...]
     """Input tokens above which somebody's price changes."""
 
@@ -144,11 +148,36 @@ class SnapshotRouter:
             decision=decision,
             record=encode(decision),
             baseline=plan.baseline.target,
+            hedge=plan.hedge,
         )
 
     def observe(self, fact: RequestFact, retry_after: float = 0.0) -> None:
         """Learn latency, health and token counts from an attempt."""
         self.experience.observe(fact, retry_after)
+
+    def track(self, target: Target) -> Track:
+        """What was learned about a target."""
+        return self.experience.track((target.provider.name, target.model, target.offer_id))
+
+    def clear(self, target: Target, now: float) -> Track | None:
+        """The record of a target that nothing speaks against, ``None`` otherwise."""
+        return self.experience.clear((target.provider.name, target.model, target.offer_id), now)
+
+    def sending(self, track: Track, now: float) -> bool:
+        """A call is about to be sent to this target; whether it is a probe."""
+        return self.experience.sending(track, now)
+
+    def outpaced(self, fact: RequestFact) -> None:
+        """An attempt lost to a hedge."""
+        self.experience.outpaced(fact)
+
+    def purse(self, alias: str) -> Purse:
+        """What an alias spends, and has spent on hedges."""
+        return self.experience.purse(alias)
+
+    def breakers(self, now: float) -> Mapping[tuple[str, str], State]:
+        """The state of every breaker by provider and model."""
+        return self.experience.breakers(now)
 
     def models(self, caller: Caller) -> list[str]:
         """Names this caller may ask for, sorted."""
@@ -187,6 +216,7 @@ class SnapshotRouter:
             baseline=Candidate(on_demand(able[0])),
             strategy=resolved.strategy,
             objective=strictest(call.objective, resolved.objective),
+            hedge=resolved.hedge,
             cliffs=tuple(sorted({p.above for target in able for o in target.offers for p in o.prices if p.above})),
         )
 

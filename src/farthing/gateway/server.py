@@ -257,6 +257,7 @@ class Connection(asyncio.BufferedProtocol):
             incoming=Body(-1 if chunked else int(named.get(b"content-length", b"0"))),
             keep=parser.should_keep_alive() and not self._server.draining,
             modern=parser.get_http_version() == "1.1",
+            target=target,
         )
         if self.serving is None:
             self._serve(client)

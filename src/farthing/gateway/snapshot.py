@@ -1,7 +1,8 @@
 """What a worker knows about the world: one immutable file, swapped when it changes.
 
 The control process compiles it from settings, state and catalogue; workers read it and watch its
-modification time. It holds no secret: keys are hashes and provider keys are references.
+modification time. It holds no secret in the clear: keys are hashes, provider keys are references, and what
+``secret:`` references name is sealed with a key that only the workers' machine has.
 """
 
 from datetime import datetime
@@ -32,7 +33,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Everything routing, authentication and pricing need. ``offers`` are token offers only.
 
     ``rules`` say how names of models lead to products of the price lists. A provider's ``api_key`` is a
-    reference (``env:NAME``, ``file:PATH``), resolved by the worker.
+    reference (``env:NAME``, ``file:PATH``, ``secret:NAME``), resolved by the worker; ``sealed`` holds what the last
+    kind names, by name. ``added`` are the providers that were added at run time, and may not have private addresses.
     """
 
     made: datetime
@@ -42,3 +44,5 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     rules: tuple[Rule, ...] = ()
     keys: tuple[KeyEntry, ...] = ()
     limits: tuple[Limit, ...] = ()
+    sealed: dict[str, str] = {}
+    added: frozenset[str] = frozenset()

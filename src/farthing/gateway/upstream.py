@@ -13,7 +13,8 @@ import msgspec
 
 from farthing.core.errors import UpstreamError
 from farthing.core.facts import ErrorKind
-from farthing.gateway.ports import Ask, Headers
+from farthing.gateway.ports import Ask, Headers, Timeouts
+from farthing.gateway.reach import Guard
 from farthing.gateway.upstream_http import Connection, Origin, locate, request_head
 
 REPLAY_SECONDS = 1.0
@@ -23,6 +24,7 @@ LINGER_SECONDS = 1.0
 """How long a body may take to end after its last event was seen, before the connection is cut."""
 
 _NEVER = float("inf")
+_NONE = Timeouts()
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,17 +73,18 @@ class _Pool:
 class HttpAnswer:
     """An answer whose head has arrived; ``chunks`` may be iterated once."""
 
-    def __init__(self, connection: Connection, upstream: "HttpUpstream") -> None:
+    def __init__(self, connection: Connection, upstream: "HttpUpstream", read: float) -> None:
         self.status = connection.status
         self.headers: Headers = connection.headers
         self._connection: Connection | None = connection
         self._upstream = upstream
+        self._read = read
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body as it arrives. Raises ``UpstreamError`` when it breaks or stalls."""
         connection, upstream = self._connection, self._upstream
         while connection is not None:
-            connection.deadline = upstream.now() + upstream.limits.read
+            connection.deadline = upstream.now() + self._read
             data = await connection.read()
             if not data:
                 return
@@ -113,8 +116,12 @@ class HttpUpstream:
     to judge, because a provider may bill what it never answered.
     """
 
-    def __init__(self, limits: Limits | None = None, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, limits: Limits | None = None, *, tls: ssl.SSLContext | None = None, guard: Guard | None = None
+    ) -> None:
+        """``guard`` says where it may connect to; without one, private networks are allowed."""
         self.limits = limits or Limits()
+        self._guard = guard or Guard(private=True)
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
         self._tls = tls
@@ -130,11 +137,13 @@ class HttpUpstream:
         pool = self._pools.get(origin)
         if pool is None:
             pool = self._pools[origin] = _Pool()
+        own = ask.timeouts or _NONE
+        first_byte, read = own.first_byte or self.limits.first_byte, own.read or self.limits.read
         while True:
-            connection = pool.take() or await self._connect(origin, pool)
+            connection = pool.take() or await self._connect(origin, pool, own.connect or self.limits.connect)
             sent = self.now()
             self._busy.add(connection)
-            connection.deadline = sent + self.limits.first_byte
+            connection.deadline = sent + first_byte
             try:
                 connection.send(head, ask.body)
                 await connection.head()
@@ -146,7 +155,7 @@ class HttpUpstream:
                 self.give_back(connection)
                 raise
             else:
-                return HttpAnswer(connection, self)
+                return HttpAnswer(connection, self, read)
 
     def _stale(self, connection: Connection, problem: UpstreamError, sent: float) -> bool:
         return (
@@ -156,9 +165,9 @@ class HttpUpstream:
             and self.now() - sent < REPLAY_SECONDS
         )
 
-    async def _connect(self, origin: Origin, pool: _Pool) -> Connection:
+    async def _connect(self, origin: Origin, pool: _Pool, seconds: float) -> Connection:
         try:
-            async with asyncio.timeout(self.limits.connect):
+            async with asyncio.timeout(seconds):
                 while pool.open >= self.limits.connections:
                     waiter = self._loop.create_future()
                     pool.waiting.append(waiter)
@@ -172,18 +181,29 @@ class HttpUpstream:
                     pool.leave()
                     raise
         except TimeoutError:
-            raise _unreachable(origin, "no connection in time", ErrorKind.TIMEOUT) from None
+            raise _unreachable(origin, "no connection in time") from None
         except OSError as problem:
-            raise _unreachable(origin, str(problem), ErrorKind.CONNECT) from problem
+            raise _unreachable(origin, str(problem)) from problem
 
     async def _dial(self, origin: Origin) -> Connection:
         context = None
         if origin.tls:
             context = self._tls = self._tls or ssl.create_default_context()
-        _, connection = await self._loop.create_connection(
-            lambda: Connection(origin, self._loop), origin.host, origin.port, ssl=context
-        )
-        return connection
+        problem: OSError | None = None
+        for address in await self._guard.addresses(origin.host, origin.port):
+            try:
+                _, connection = await self._loop.create_connection(
+                    lambda: Connection(origin, self._loop),
+                    address,
+                    origin.port,
+                    ssl=context,
+                    server_hostname=origin.host if origin.tls else None,
+                )
+            except OSError as failed:
+                problem = failed
+            else:
+                return connection
+        raise problem or ConnectionRefusedError(f"{origin.host} has no address")
 
     def give_back(self, connection: Connection) -> None:
         """Keep a connection whose exchange is complete for the next one; cut any other."""
@@ -227,10 +247,10 @@ class HttpUpstream:
             connection.cut()
 
 
-def _unreachable(origin: Origin, why: str, kind: ErrorKind) -> UpstreamError:
+def _unreachable(origin: Origin, why: str) -> UpstreamError:
     return UpstreamError(
         f"cannot reach {origin.host}:{origin.port} ({why})",
         provider=origin.host,
-        kind=kind,
+        kind=ErrorKind.CONNECT,
         remedy="Check the provider's base_url and the network",
     )

@@ -10,7 +10,7 @@ import msgspec
 
 from farthing.core.decode import convert
 from farthing.core.errors import InputError, NotFoundError
-from farthing.gateway.ports import Provider
+from farthing.gateway.ports import Provider, Timeouts
 from farthing.gateway.settings import ProviderSettings
 
 
@@ -27,6 +27,7 @@ class Vendor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_tokens: Literal["", "max_tokens", "max_completion_tokens"] = ""
     strip: frozenset[str] = frozenset()
     paths: Literal["", "azure"] = ""
+    files: bool = False
     on_disconnect: Literal["cancel", "drain"] = "cancel"
 
 
@@ -80,7 +81,14 @@ def provider(name: str, settings: ProviderSettings, secret: str) -> Provider:
         tags=settings.tags,
         headers=[(key.lower().encode(), value.encode()) for key, value in settings.headers.items()],
         on_disconnect=settings.on_disconnect if settings.on_disconnect != "cancel" else row.on_disconnect,
+        timeouts=_timeouts(settings),
     )
+
+
+def _timeouts(settings: ProviderSettings) -> Timeouts | None:
+    """The account's own timeouts; ``None`` when it has none."""
+    own = Timeouts(connect=settings.connect_timeout, first_byte=settings.first_byte_timeout, read=settings.read_timeout)
+    return own if own != Timeouts() else None
 
 
 def _auth(row: Vendor, secret: str) -> str:

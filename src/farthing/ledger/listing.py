@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from farthing.core.errors import InputError
-from farthing.core.facts import RequestFact
+from farthing.core.facts import RequestFact, last_word
 from farthing.core.money import EXACT
 from farthing.core.time import Window
 from farthing.ledger import shape
@@ -159,7 +159,7 @@ def fold(facts: Iterable[RequestFact]) -> dict[str, RequestRow]:
 
 def _folded(facts: list[RequestFact]) -> RequestRow:
     facts = sorted(facts, key=lambda f: f.attempt)
-    final = next((f for f in reversed(facts) if REVERSAL not in f.tags), facts[-1])
+    final = last_word([f for f in facts if REVERSAL not in f.tags] or facts)
     return RequestRow(
         request_id=final.request_id,
         at=min(f.at for f in facts),

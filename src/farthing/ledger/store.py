@@ -1,6 +1,6 @@
 """The ledger: append-only facts in four tables, and the questions about them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -207,9 +207,15 @@ class Ledger:
         schema = focus.arrow_schema()
         return schema.empty_table() if rows is None else rows.cast(schema)
 
-    def values(self, dimension: str, window: Window = _ALWAYS) -> list[str]:
-        """The values a dimension has in a window, in order; the empty one is unallocated."""
-        found = self._groups(SpendQuestion(window=window, by=(dimension,)), calendar("UTC", window))
+    def values(
+        self, dimension: str, window: Window = _ALWAYS, *, where: Mapping[str, tuple[str, ...]] | None = None
+    ) -> list[str]:
+        """The values a dimension has in a window, in order; the empty one is unallocated.
+
+        ``where`` is as in a question.
+        """
+        question = SpendQuestion(window=window, by=(dimension,), where=dict(where or {}))
+        found = self._groups(question, calendar("UTC", window))
         return sorted({group.row.keys[dimension] for group in found})
 
     def through(self) -> datetime | None:

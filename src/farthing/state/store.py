@@ -6,10 +6,19 @@ from typing import Self
 import sqlalchemy as sa
 
 from farthing.state import schema, tables
+from farthing.state.approvals import Approvals
 from farthing.state.audit import Audit
+from farthing.state.batches import Batches
 from farthing.state.database import Database
 from farthing.state.keys import Keys
+from farthing.state.leases import Leases
+from farthing.state.limits import Limits
+from farthing.state.notices import Notices
+from farthing.state.people import People
+from farthing.state.pots import Pots
 from farthing.state.rows import Providers, RuntimeSettings
+from farthing.state.secrets import Secrets
+from farthing.state.sessions import Sessions
 
 
 class Store:
@@ -18,8 +27,17 @@ class Store:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.keys = Keys(database)
+        self.limits = Limits(database)
+        self.leases = Leases(database)
+        self.pots = Pots(database)
+        self.batches = Batches(database)
+        self.notices = Notices(database)
         self.settings = RuntimeSettings(database)
         self.providers = Providers(database)
+        self.people = People(database)
+        self.sessions = Sessions(database)
+        self.secrets = Secrets(database)
+        self.approvals = Approvals(database)
         self.audit = Audit(database)
 
     @classmethod

@@ -74,8 +74,10 @@ audit = sa.Table(
     sa.Column("subject", sa.String(200), nullable=False),
     sa.Column("before", sa.JSON),
     sa.Column("after", sa.JSON),
+    sa.Column("hash", sa.String(64), nullable=False),
     sa.Index("audit_subject", "subject", "number"),
 )
+"""``hash`` chains the entries: see ``state.audit``. Empty in entries older than the chain."""
 
 limits = sa.Table(
     "limits",
@@ -83,9 +85,12 @@ limits = sa.Table(
     sa.Column("id", sa.String(32), primary_key=True),
     sa.Column("name", sa.String(200), nullable=False),
     sa.Column("spec", sa.JSON, nullable=False),
+    sa.Column("pieces", sa.BigInteger, nullable=False),
+    sa.Column("hard", sa.Boolean, nullable=False),
     sa.Column("created", Instant, nullable=False),
     sa.Column("removed", Instant),
 )
+"""Budgets and quotas. ``pieces`` and ``hard`` repeat what ``spec`` says, for leasing."""
 
 pots = sa.Table(
     "pots",
@@ -110,19 +115,18 @@ until then somebody waits for slices to come back."""
 leases = sa.Table(
     "leases",
     metadata,
-    sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("holder", sa.String(100), primary_key=True),
+    sa.Column("turn", sa.BigInteger, primary_key=True),
     sa.Column("pot_id", sa.BigInteger, sa.ForeignKey("pots.id"), nullable=False),
-    sa.Column("holder", sa.String(100), nullable=False),
     sa.Column("granted", sa.BigInteger, nullable=False),
     sa.Column("spent", sa.BigInteger, nullable=False),
     sa.Column("doubt", sa.BigInteger, nullable=False),
     sa.Column("message", sa.BigInteger, nullable=False),
     sa.Column("renewed", Instant, nullable=False),
-    sa.UniqueConstraint("pot_id", "holder"),
-    sa.Index("leases_holder", "holder"),
+    sa.Index("leases_pot", "pot_id"),
 )
-"""A holder's slice of a pot: ``granted`` and ``spent`` are totals over the life of the lease, ``message`` numbers the
-last message that was heard of the holder."""
+"""A holder's slices of pots: ``granted`` and ``spent`` are totals over the life of the slice, ``message`` numbers the
+last message that was heard about it."""
 
 rolled = sa.Table(
     "rolled",
@@ -141,8 +145,12 @@ batches = sa.Table(
     sa.Column("facts", sa.JSON, nullable=False),
     sa.Column("created", Instant, nullable=False),
     sa.Column("settled", Instant),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("owner", sa.String(64), nullable=False),
+    sa.Index("batches_owner", "owner", "kind", "created"),
 )
-"""Batches and files at providers, who owns them and what they hold of which pots, until they are settled."""
+"""Batches, files and orders (of batches that no provider has confirmed yet): who owns them, by a digest of the key's
+scope, and what they were charged, until they are settled."""
 
 people = sa.Table(
     "people",
@@ -193,25 +201,38 @@ approvals = sa.Table(
     sa.Column("action", sa.String(64), nullable=False),
     sa.Column("subject", sa.String(200), nullable=False),
     sa.Column("summary", sa.String(500), nullable=False),
+    sa.Column("category", sa.String(64), nullable=False),
     sa.Column("amount", sa.String(40)),
     sa.Column("scope", sa.JSON, nullable=False),
     sa.Column("payload", sa.JSON, nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("collected", sa.Boolean, nullable=False),
     sa.Column("duty", sa.String(64), nullable=False),
+    sa.Column("instead", sa.JSON, nullable=False),
     sa.Column("wanted", sa.Integer, nullable=False),
+    sa.Column("reason", sa.String(500), nullable=False),
+    sa.Column("asker", sa.String(200), nullable=False),
     sa.Column("asked_by", sa.String(200), nullable=False),
     sa.Column("asked", Instant, nullable=False),
     sa.Column("expires", Instant, nullable=False),
     sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("begun", Instant),
     sa.Column("closed", Instant),
     sa.Column("result", sa.JSON),
     sa.Index("approvals_state", "state", "asked"),
+    sa.Index("approvals_digest", "digest"),
 )
+"""What somebody has to agree to. ``digest`` says what was asked, ``asker`` the person who asked and ``asked_by`` their
+name; any of the duties ``duty`` and ``instead`` may agree, ``wanted`` people of them. ``collected``: the asker fetches
+the result in person. ``tries`` and ``begun`` are of carrying it out."""
 
 votes = sa.Table(
     "votes",
     metadata,
     sa.Column("approval", sa.String(32), sa.ForeignKey("approvals.id"), primary_key=True),
     sa.Column("person", sa.String(200), primary_key=True),
+    sa.Column("name", sa.String(200), nullable=False),
     sa.Column("verdict", sa.String(16), nullable=False),
     sa.Column("comment", sa.String(2000), nullable=False),
     sa.Column("at", Instant, nullable=False),
@@ -227,13 +248,21 @@ notices = sa.Table(
     sa.Column("title", sa.String(300), nullable=False),
     sa.Column("body", sa.JSON, nullable=False),
     sa.Column("raised", Instant, nullable=False),
+)
+"""What somebody is to be told: once per ``same``."""
+
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("notice", sa.BigInteger, sa.ForeignKey("notices.id"), primary_key=True),
+    sa.Column("target", sa.String(200), primary_key=True),
     sa.Column("due", Instant),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("delivered", Instant),
     sa.Column("error", sa.String(1000), nullable=False),
-    sa.Index("notices_due", "due"),
+    sa.Index("deliveries_due", "due"),
 )
-"""What somebody is to be told: once per ``same``, tried again at ``due`` until it is delivered."""
+"""A notice on its way to one target: tried again at ``due`` until it is delivered. Without both it was given up."""
 
 changes = sa.Table("changes", metadata, sa.Column("number", sa.BigInteger, nullable=False))
 """One row: how many changes were committed. Watching it is how other processes notice one."""

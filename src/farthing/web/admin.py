@@ -1,4 +1,4 @@
-"""Who may use the control plane: the holder of the admin token, by header or by session cookie."""
+"""The door of the control plane: who asks, by the admin token, a login's cookie, or a service's token."""
 
 import base64
 import hashlib
@@ -10,20 +10,28 @@ from urllib.parse import urlsplit
 
 from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
+from litestar.di import NamedDependency
 from litestar.handlers import BaseRouteHandler
+from litestar.params import SkipValidation
 
 from farthing.core.errors import DeniedError
+from farthing.governance.roles import Who
 from farthing.web.services import Services
+from farthing.web.who import ADMIN_TOKEN, introduce
 
 SESSION = timedelta(days=30)
+LOGIN_PREFIX = "fl-"
 _EXPIRES = re.compile("[0-9]{1,12}")
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_REMEDY = "Log in, or send Authorization: Bearer with the token of a service or the one in admin.token"
 
 
 class Door:
-    """Lets the admin in. The cookie is a signed expiry, so that nothing has to be stored and a new token ends it.
+    """Finds out who asks.
 
-    ``digest``: both sides of every comparison are digests, so that it takes the same time for any guess.
+    The admin token's cookie is a signed expiry, so that nothing has to be stored and a new token ends it; a person's
+    is the token of their login, which the store knows. ``digest``: both sides of every comparison are digests, so
+    that it takes the same time for any guess.
     """
 
     def __init__(self, services: Services) -> None:
@@ -32,40 +40,63 @@ class Door:
         self.cookie_name = "farthing_" + hashlib.sha256(self._digest).hexdigest()[:8]
 
     def knows(self, token: str) -> bool:
-        """Whether this is the admin token."""
-        return hmac.compare_digest(hashlib.sha256(token.encode()).digest(), self._digest)
+        """Whether this is the admin token, and it opens anything."""
+        same = hmac.compare_digest(hashlib.sha256(token.encode()).digest(), self._digest)
+        return same and self._services.login.admin_token
 
     def cookie(self) -> Cookie:
-        """A session that begins now."""
+        """A session of the admin token that begins now."""
         expires = self._services.clock() + SESSION
         return self._cookie(f"{int(expires.timestamp())}.{self._sign(int(expires.timestamp()))}", SESSION)
+
+    def login_cookie(self, token: str) -> Cookie:
+        """The cookie that holds a person's login."""
+        return self._cookie(token, timedelta(hours=self._services.login.session_hours))
 
     def farewell(self) -> Cookie:
         """The cookie that ends a session."""
         return self._cookie("", timedelta())
 
+    def leave(self, connection: ASGIConnection[Any, Any, Any, Any]) -> None:
+        """End the login that a browser comes with, for good. A new one never takes over an old one's token."""
+        token = connection.cookies.get(self.cookie_name, "")
+        if token.startswith(LOGIN_PREFIX):
+            self._services.logins.end(token)
+
     def check(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         """A guard; handlers marked ``open`` let everybody in.
 
-        Raises ``DeniedError`` for everybody but the admin, and for writes that another site began.
+        Raises ``DeniedError`` for who is not known, and for writes that another site began.
         """
+        writes = cast("dict[str, Any]", connection.scope)["method"] not in _SAFE
         if handler.opt.get("open"):
+            if writes and any(name in connection.headers for name in ("sec-fetch-site", "origin")):
+                _refuse_other_sites(connection)
             return
         kind, _, token = connection.headers.get("authorization", "").partition(" ")
-        if kind.lower() == "bearer" and self.knows(token.strip()):
-            return
-        if kind or not self._remembers(connection.cookies.get(self.cookie_name, "")):
+        who = self._bearer(kind, token.strip()) if kind else self._holder(connection)
+        if who is None:
             raise DeniedError(
-                "The admin token is wrong" if kind else "The admin token is needed",
-                reason="not_logged_in",
-                remedy="Open the link that farthing up printed, or send Authorization: Bearer with admin.token",
+                "This token is wrong" if kind else "Nobody is logged in", reason="not_logged_in", remedy=_REMEDY
             )
-        if cast("dict[str, Any]", connection.scope)["method"] not in _SAFE:
+        if writes and not kind:
             _refuse_other_sites(connection)
+        introduce(connection, who)
+
+    def _bearer(self, kind: str, token: str) -> Who | None:
+        if kind.lower() != "bearer":
+            return None
+        return ADMIN_TOKEN if self.knows(token) else self._services.logins.service(token)
+
+    def _holder(self, connection: ASGIConnection[Any, Any, Any, Any]) -> Who | None:
+        session = connection.cookies.get(self.cookie_name, "")
+        if session.startswith(LOGIN_PREFIX):
+            return self._services.logins.recognize(session)
+        return ADMIN_TOKEN if self._remembers(session) else None
 
     def _remembers(self, session: str) -> bool:
         expires, _, signature = session.partition(".")
-        if not _EXPIRES.fullmatch(expires) or not signature.isascii():
+        if not _EXPIRES.fullmatch(expires) or not signature.isascii() or not self._services.login.admin_token:
             return False
         return hmac.compare_digest(signature, self._sign(int(expires))) and int(expires) > _seconds(self._services)
 
@@ -85,6 +116,9 @@ class Door:
         )
 
 
+Doorway = NamedDependency[SkipValidation[Door]]
+
+
 def _seconds(services: Services) -> float:
     now: datetime = services.clock()
     return now.timestamp()
@@ -99,5 +133,5 @@ def _refuse_other_sites(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
         raise DeniedError(
             "This write was begun by another site",
             reason="cross_origin",
-            remedy="Use the dashboard itself, or send the admin token as Authorization: Bearer",
+            remedy="Use the dashboard itself, or send the token as Authorization: Bearer",
         )

@@ -14,13 +14,19 @@ from litestar.types import ASGIApp
 
 from farthing.core.errors import FarthingError, InputError, NotFoundError
 from farthing.web.admin import Door
+from farthing.web.attempts import Attempts
 from farthing.web.document import DecimalSchema, configuration
+from farthing.web.link_page import pages as link_pages
+from farthing.web.oidc import Oidc
 from farthing.web.pages import serve
 from farthing.web.problems import on_any_error, on_farthing_error, on_http_error
 from farthing.web.questions import requests_question, span, spend_question
+from farthing.web.refusals import Refusals
 from farthing.web.routes import API
 from farthing.web.services import Services
 from farthing.web.shield import Shield
+from farthing.web.tenant import narrowed
+from farthing.web.who import known, provide_who
 from farthing.web.wire import encode
 
 MAX_BODY_BYTES = 64 * 1024
@@ -35,22 +41,34 @@ def build(services: Services) -> ASGIApp:
 def application(services: Services) -> Litestar:
     """The API and the dashboard, without the shield."""
     door = Door(services)
+    attempts = Attempts(lambda: services.clock())  # noqa: PLW0108 - the document is made without services
 
-    def provide_services() -> Services:
-        return services
+    def provide_services(request: Request[Any, Any, Any]) -> Services:
+        who = known(request)
+        return services if who is None else narrowed(services, who)
 
     def provide_door() -> Door:
         return door
+
+    def provide_attempts() -> Attempts:
+        return attempts
+
+    @lru_cache(maxsize=1)
+    def provide_oidc() -> Oidc:
+        return Oidc(services.login.oidc, services.client_secret, services.clock)
 
     def admin_only(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         door.check(connection, handler)
 
     api = Router("/api/v1", route_handlers=API, guards=[admin_only, only_known_parameters])
     return Litestar(
-        route_handlers=[api, alive, _dashboard(services)],
+        route_handlers=[api, alive, *link_pages(services), _dashboard(services)],
         dependencies={
             "services": Provide(provide_services, sync_to_thread=False),
             "door": Provide(provide_door, sync_to_thread=False),
+            "attempts": Provide(provide_attempts, sync_to_thread=False),
+            "oidc": Provide(provide_oidc, sync_to_thread=False),
+            "who": Provide(provide_who, sync_to_thread=False),
             "span": Provide(span, sync_to_thread=False),
             "spent": Provide(spend_question, sync_to_thread=False),
             "asked": Provide(requests_question, sync_to_thread=False),
@@ -60,6 +78,7 @@ def application(services: Services) -> Litestar:
             HTTPException: on_http_error,
             Exception: on_any_error,
         },
+        after_exception=[Refusals(lambda: services.audit, services.clock)],
         response_class=Json,
         openapi_config=configuration(),
         plugins=[DecimalSchema()],
@@ -93,8 +112,10 @@ class Json(Response[Any]):
 
 def only_known_parameters(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """A guard. Raises ``InputError`` for query parameters that the endpoint does not take: a misspelt filter must
-    not answer for everything.
+    not answer for everything. Handlers marked ``any_parameter`` are called by programs that add their own.
     """
+    if handler.opt.get("any_parameter"):
+        return
     known = parameters(handler)
     for name in connection.query_params:
         if name not in known:

@@ -6,19 +6,20 @@ from functools import reduce
 
 import msgspec
 
-from farthing.core.facts import RequestFact, Source
+from farthing.core.facts import RequestFact, Source, last_word
 from farthing.core.money import EXACT, LEDGER_PLACES, USD
 from farthing.core.nouns import Rejection
+from farthing.gateway.meter import ROLE
 from farthing.web.views import CostLine, DecisionView, RequestDetail, Timing
 
 
 def explain(facts: Sequence[RequestFact]) -> RequestDetail:
     """The view of a request from all facts that share its id, in the order of their attempts.
 
-    The last attempt says how the request ended. Cost and baseline are sums over attempts, and the saving over those
-    that have both, as in every other answer of the ledger.
+    The attempt that answered, or else the last, says how the request ended. Cost and baseline are sums over attempts,
+    and the saving over those that have both, as in every other answer of the ledger.
     """
-    last = facts[-1]
+    last = last_word(facts)
     baselines = [fact.baseline_cost for fact in facts if fact.baseline_cost is not None]
     savings = [
         EXACT.subtract(fact.baseline_cost, fact.cost)
@@ -49,7 +50,8 @@ def explain(facts: Sequence[RequestFact]) -> RequestDetail:
         timing=_timing(facts),
         decision=decision_of(last.decision),
         attempts=tuple(facts),
-        tags=dict(last.tags),
+        roles=tuple(fact.tags.get(ROLE, "") for fact in facts),
+        tags={name: value for name, value in last.tags.items() if name != ROLE},
     )
 
 
@@ -145,8 +147,8 @@ def _why(difference: Decimal, fact: RequestFact) -> str:
 
 
 def _timing(facts: Sequence[RequestFact]) -> Timing:
-    """Times of the whole request: its end as the last attempt saw it, all upstream calls together."""
-    last = facts[-1]
+    """Times of the whole request: its end as the attempt that answered saw it, all upstream calls together."""
+    last = last_word(facts)
     calls = [fact.upstream_ms for fact in facts if fact.upstream_ms is not None]
     upstream = sum(calls) if calls else None
     return Timing(

@@ -16,7 +16,25 @@ from farthing.web.wire import encode
 VERSION = "1"
 """Of the interface, not of the program: it changes when a client must."""
 
-REQUEST_BODIES = frozenset({"KeyDraft", "LoginDraft", "ScopeDraft"})
+REQUEST_BODIES = frozenset(
+    {
+        "ApprovalDraft",
+        "InviteLogin",
+        "KeyDraft",
+        "LimitChange",
+        "LimitDraft",
+        "LimitWindow",
+        "LinkVote",
+        "LoginDraft",
+        "PasswordDraft",
+        "PasswordLogin",
+        "PersonChange",
+        "PersonDraft",
+        "ScopeDraft",
+        "TokenDraft",
+        "VoteDraft",
+    }
+)
 """Components that clients send: only there may a field with a default be left out."""
 
 
@@ -53,7 +71,7 @@ def configuration() -> OpenAPIConfig:
         render_plugins=[_Published(path="/openapi.json")],
         components=Components(
             security_schemes={
-                "admin": SecurityScheme(type="http", scheme="bearer", description="The content of admin.token"),
+                "admin": SecurityScheme(type="http", scheme="bearer", description="A service's token, or admin.token"),
             }
         ),
         security=[{"admin": []}],

@@ -16,6 +16,7 @@ class _Nobody:
     """Stands where the document needs a name and no work is done."""
 
     admin_token: str = ""
+    clock: None = None
 
 
 def printed() -> bytes:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from farthing.core.money import EXACT, LEDGER_PLACES
 from farthing.core.time import Window
+from farthing.gateway.meter import ROLE, ROLES
 from farthing.ledger.questions import (
     Basis,
     Grain,
@@ -20,11 +21,12 @@ from farthing.ledger.questions import (
 from farthing.web.ports import Facts
 from farthing.web.projection import project
 from farthing.web.questions import Span
-from farthing.web.views import Bucket, Group, MonthToDate, Overview, Totals
+from farthing.web.views import Bucket, Group, MonthToDate, Overview, Redundancy, RoleCost, Totals
 
 SHOWN_GROUPS = 8
 SHOWN_ROWS = 10
 OTHER = "other"
+_ROLE = f"tag:{ROLE}"
 _SUMMED = (
     "cost", "baseline_cost", "saved", "requests", "errors", "unpriced_requests", "charges", "input_tokens",
     "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens",
@@ -67,6 +69,7 @@ def overview(
         groups=_groups(series.rows, gateway, keys, by, before),
         buckets=_buckets(series.rows, gateway, keys, by, starts(span.window, grain, span.zone)),
         models=_models(ask, span),
+        redundancy=_redundancy(ask, span),
         recent=ask.requests(()),
         recent_errors=ask.requests(("error", "truncated", "abandoned")),
     )
@@ -141,6 +144,11 @@ class _Asker:
             return ()
         where = {**self.where, "status": kept} if kept else dict(self.where)
         return self._facts.requests(RequestsQuestion(window=self._span.window, where=where, limit=SHOWN_ROWS)).rows
+
+    def matching(self, where: Mapping[str, tuple[str, ...]]) -> int:
+        """How many requests have an attempt like this."""
+        question = RequestsQuestion(window=self._span.window, where={**self.where, **where}, limit=1)
+        return self._facts.requests(question).matching
 
 
 def _gateway_part(ask: _Asker, answer: SpendAnswer, grain: Grain) -> Sequence[SpendRow]:
@@ -256,6 +264,29 @@ def _models(ask: _Asker, span: Span) -> tuple[Group, ...]:
     """What the gateway's requests cost by model; bills have no model."""
     rows = ask.spend(span.window, by=("model",), origin=("gateway",)).rows
     return _groups(rows, rows, leading(rows, "model"), "model", None)
+
+
+def _redundancy(ask: _Asker, span: Span) -> Redundancy:
+    """What attempts beyond the first came to; bills have none."""
+    gateway = "gateway" in ask.where.get("origin", ("gateway",))
+    found = ask.spend(span.window, by=(_ROLE,), origin=("gateway",)).rows if gateway else ()
+    rows = {row.keys[_ROLE]: row for row in found}
+    roles = tuple(
+        RoleCost(
+            role=role,
+            requests=ask.matching({_ROLE: (role,)}),
+            cost=rows[role].cost,
+            unpriced=rows[role].unpriced_requests,
+        )
+        for role in ROLES
+        if role in rows
+    )
+    return Redundancy(
+        requests=sum(part.requests for part in roles),
+        cost=_sum(part.cost for part in roles),
+        unpriced=sum(part.unpriced for part in roles),
+        roles=roles,
+    )
 
 
 def _month(ask: _Asker, span: Span) -> MonthToDate:

@@ -3,13 +3,15 @@
 All methods are synchronous and are called from a few worker threads at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from farthing.core.facts import RequestFact
 from farthing.core.time import Window
+from farthing.governance.roles import Who
 from farthing.ledger.questions import RequestsAnswer, RequestsQuestion, SpendAnswer, SpendQuestion
+from farthing.state.audit import AuditQuestion, Change, Entry, Verdict
 from farthing.web.views import HealthView, Hint, KeyDraft, KeyView, PricesAnswer, ProviderView
 
 
@@ -24,7 +26,9 @@ class Facts(Protocol):
         """The attempts of one request in order; empty when there is none of that name."""
         ...
 
-    def values(self, dimension: str, window: Window) -> Sequence[str]: ...
+    def values(
+        self, dimension: str, window: Window, *, where: Mapping[str, tuple[str, ...]] | None = None
+    ) -> Sequence[str]: ...
 
     def through(self) -> datetime | None: ...
 
@@ -34,15 +38,15 @@ class Keys(Protocol):
 
     def list(self) -> Sequence[KeyView]: ...
 
-    def create(self, draft: KeyDraft) -> tuple[KeyView, str]:
+    def create(self, who: Who, draft: KeyDraft) -> tuple[KeyView, str]:
         """The new key and its token. Raises ``InputError`` or ``ConflictError``."""
         ...
 
-    def rotate(self, id: str) -> tuple[KeyView, str]:
+    def rotate(self, who: Who, id: str) -> tuple[KeyView, str]:
         """A new token for a key; the old one stops working. Raises ``NotFoundError``, ``ConflictError``."""
         ...
 
-    def revoke(self, id: str) -> None:
+    def revoke(self, who: Who, id: str) -> None:
         """Raises ``NotFoundError``."""
         ...
 
@@ -65,3 +69,15 @@ class Desk(Protocol):
     def hints(self) -> Sequence[Hint]:
         """What to do next on a fresh installation; empty once requests flow."""
         ...
+
+
+class AuditLog(Protocol):
+    """The log: to be read, and to be added to."""
+
+    def note(self, change: Change, action: str, subject: str, *, after: Mapping[str, Any] | None = None) -> None: ...
+
+    def list(self, question: AuditQuestion) -> Sequence[Entry]: ...
+
+    def pages(self, question: AuditQuestion) -> Iterator[Entry]: ...
+
+    def verify(self, *, expect: str = "") -> Verdict: ...

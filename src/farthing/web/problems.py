@@ -64,6 +64,8 @@ def explain(error: FarthingError) -> Problem:
         value=_shown(getattr(error, "value", "")),
         remedy=error.remedy,
         nearest=getattr(error, "nearest", ()),
+        approval=getattr(error, "approval", ""),
+        url=getattr(error, "url", ""),
     )
 
 

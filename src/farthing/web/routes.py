@@ -1,19 +1,16 @@
 """The endpoints of the control API, under ``/api/v1``. Handlers that ask the ledger run in a worker thread."""
 
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
-from litestar import Response, delete, get, post
+from litestar import Request, Response, delete, get, post
 from litestar.di import NamedDependency
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody, PathParameter, SkipValidation
 from litestar.response import Stream
 
 from farthing.core.errors import DeniedError, InputError, NotFoundError
-from farthing.core.money import USD
 from farthing.ledger.questions import DIMENSIONS, RequestsAnswer, RequestsQuestion, SpendAnswer, SpendQuestion
-from farthing.web.admin import Door
+from farthing.web import approvals, audit, budgets, people, sign_on
+from farthing.web.admin import Doorway
 from farthing.web.detail import explain
 from farthing.web.overview import overview
 from farthing.web.problems import documented
@@ -30,8 +27,9 @@ from farthing.web.questions import (
     dimension,
     texts,
 )
-from farthing.web.services import Services, Using
-from farthing.web.table import request_lines, spend_lines
+from farthing.web.services import Using
+from farthing.web.session import session_of
+from farthing.web.table import CSV, csv_stream, request_lines, spend_lines, streamed
 from farthing.web.views import (
     DimensionValues,
     HealthView,
@@ -45,26 +43,19 @@ from farthing.web.views import (
     RequestDetail,
     Session,
 )
+from farthing.web.who import ADMIN_TOKEN, Asker
 
 Spent = NamedDependency[SkipValidation[SpendQuestion]]
 Asked = NamedDependency[SkipValidation[RequestsQuestion]]
-Doorway = NamedDependency[SkipValidation[Door]]
 Id = Annotated[str, PathParameter(min_length=1, max_length=200)]
 
 
-def _stream(media_type: str, description: str) -> dict[int, ResponseSpec]:
-    """The 200 of an endpoint that streams text."""
-    spec = ResponseSpec(data_container=str, generate_examples=False, description=description)
-    return {200: replace(spec, media_type=media_type)}
-
-
-_CSV = _stream("text/csv", "Rows under a header")
-_EVENTS = _stream("text/event-stream", "An event named `landed`, with a `Landed` as data, whenever facts land")
+_EVENTS = streamed("text/event-stream", "An event named `landed`, with a `Landed` as data, whenever facts land")
 
 
 @get("/session", summary="What the header of every page shows", sync_to_thread=True, responses=documented())
-def read_session(services: Using) -> Session:
-    return _session(services)
+def read_session(services: Using, who: Asker) -> Session:
+    return session_of(services, who)
 
 
 @post(
@@ -75,11 +66,12 @@ def log_in(data: JSONBody[LoginDraft], services: Using, door: Doorway) -> Respon
         raise DeniedError(
             "The admin token is wrong", reason="not_logged_in", remedy="It stands in admin.token in the data folder"
         )
-    return Response(_session(services), cookies=[door.cookie()])
+    return Response(session_of(services, ADMIN_TOKEN), cookies=[door.cookie()])
 
 
-@delete("/session", summary="Log out", sync_to_thread=False, responses=documented(403))
-def log_out(door: Doorway) -> Response[None]:
+@delete("/session", summary="Log out", sync_to_thread=True, responses=documented(403))
+def log_out(request: Request[Any, Any, Any], door: Doorway) -> Response[None]:
+    door.leave(request)
     return Response(None, cookies=[door.farewell()])
 
 
@@ -96,9 +88,9 @@ def read_spend(services: Using, spent: Spent) -> SpendAnswer:
     return services.facts.spend(spent)
 
 
-@get("/spend.csv", summary="Spend as CSV", sync_to_thread=True, responses={**documented(), **_CSV})
+@get("/spend.csv", summary="Spend as CSV", sync_to_thread=True, responses={**documented(), **CSV})
 def read_spend_csv(services: Using, spent: Spent) -> Stream:
-    return _csv(spend_lines(services.facts.spend(spent)), "spend")
+    return csv_stream(spend_lines(services.facts.spend(spent)), "spend")
 
 
 @get("/requests", summary="Requests and the totals of all that match", sync_to_thread=True, responses=documented())
@@ -106,9 +98,9 @@ def read_requests(services: Using, asked: Asked) -> RequestsAnswer:
     return services.facts.requests(asked)
 
 
-@get("/requests.csv", summary="All matching requests as CSV", sync_to_thread=True, responses={**documented(), **_CSV})
+@get("/requests.csv", summary="All matching requests as CSV", sync_to_thread=True, responses={**documented(), **CSV})
 def read_requests_csv(services: Using, asked: Asked) -> Stream:
-    return _csv(request_lines(services.facts, asked), "requests")
+    return csv_stream(request_lines(services.facts, asked), "requests")
 
 
 @get("/requests/{request_id:str}", summary="One request, explained", sync_to_thread=True, responses=documented(404))
@@ -139,22 +131,25 @@ def read_keys(services: Using) -> KeysAnswer:
 
 
 @post("/keys", summary="Make a key; its token is shown once", sync_to_thread=True, responses=documented(403, 409))
-def create_key(services: Using, data: JSONBody[KeyDraft]) -> KeyCreated:
+def create_key(services: Using, who: Asker, data: JSONBody[KeyDraft]) -> KeyCreated:
+    who.must("key.write")
     for field, text in texts(data):
         clean(text, field)
-    key, token = services.keys.create(data)
+    key, token = services.keys.create(who, data)
     return KeyCreated(key=key, token=token)
 
 
 @post("/keys/{id:str}/rotate", summary="A new token", sync_to_thread=True, responses=documented(403, 404, 409))
-def rotate_key(services: Using, id: Id) -> KeyCreated:
-    key, token = services.keys.rotate(clean(id, "id"))
+def rotate_key(services: Using, who: Asker, id: Id) -> KeyCreated:
+    who.must("key.write")
+    key, token = services.keys.rotate(who, clean(id, "id"))
     return KeyCreated(key=key, token=token)
 
 
 @delete("/keys/{id:str}", summary="Revoke a key", sync_to_thread=True, responses=documented(403, 404, 409))
-def revoke_key(services: Using, id: Id) -> None:
-    services.keys.revoke(clean(id, "id"))
+def revoke_key(services: Using, who: Asker, id: Id) -> None:
+    who.must("key.write")
+    services.keys.revoke(who, clean(id, "id"))
 
 
 @get("/providers", summary="Configured providers", sync_to_thread=True, responses=documented())
@@ -176,27 +171,6 @@ def read_events(services: Using) -> Stream:
 API = (
     read_session, log_in, log_out, read_overview, read_spend, read_spend_csv, read_requests, read_requests_csv,
     read_request, read_dimension, read_prices, read_keys, create_key, rotate_key, revoke_key, read_providers,
-    read_health, read_events,
+    read_health, read_events, *budgets.ROUTES, *people.ROUTES, *sign_on.ROUTES,
+    *approvals.ROUTES, *audit.ROUTES,
 )  # fmt: skip
-
-
-def _csv(lines: Iterator[bytes], name: str) -> Stream:
-    headers = {"Content-Disposition": f'attachment; filename="farthing-{name}.csv"', "Cache-Control": "no-store"}
-    return Stream(lines, media_type="text/csv; charset=utf-8", headers=headers)
-
-
-def _session(services: Services) -> Session:
-    return Session(
-        version=services.version,
-        zone=services.settings.zone,
-        currency=USD,
-        basis=chosen_basis(None, services),
-        now=services.clock(),
-        through=services.facts.through(),
-        ledger_version=services.landings.latest.version,
-        gateway_url=services.gateway_url,
-        providers=sum(provider.enabled for provider in services.desk.providers()),
-        keys=sum(key.state == "active" for key in services.keys.list()),
-        dimensions=DIMENSIONS,
-        hints=tuple(services.desk.hints()),
-    )

@@ -3,9 +3,12 @@
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 import msgspec
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.response import Stream
 
 from farthing.ledger.questions import RequestsAnswer, RequestsQuestion, SpendAnswer
 from farthing.web.ports import Facts
@@ -24,15 +27,25 @@ _SCOPE = ("org", "team", "project", "environment", "feature", "customer", "user"
 PAGE = 1000
 
 
+def streamed(media_type: str, description: str) -> dict[int, ResponseSpec]:
+    """The 200 of an endpoint that streams text."""
+    spec = ResponseSpec(data_container=str, generate_examples=False, description=description)
+    return {200: replace(spec, media_type=media_type)}
+
+
+CSV = streamed("text/csv", "Rows under a header")
+"""The 200 of an endpoint that answers with ``csv_stream``."""
+
+
 def spend_lines(answer: SpendAnswer) -> Iterator[bytes]:
     """A spend answer: its keys, then its figures in ``currency``. The total is left to the reader's own sum."""
     by = answer.question.by
     timed = ("at",) if answer.question.grain != "none" else ()
-    yield _line((*timed, *by, *_SPEND, "currency"))
+    yield csv_line((*timed, *by, *_SPEND, "currency"))
     for row in answer.rows:
         at = (row.at,) if timed else ()
         keys = (row.keys.get(name, "") for name in by)
-        yield _line((*at, *keys, *(getattr(row, name) for name in _SPEND), answer.currency))
+        yield csv_line((*at, *keys, *(getattr(row, name) for name in _SPEND), answer.currency))
 
 
 def request_lines(facts: Facts, question: RequestsQuestion) -> Iterator[bytes]:
@@ -45,19 +58,26 @@ def request_lines(facts: Facts, question: RequestsQuestion) -> Iterator[bytes]:
 
 
 def _request_lines(facts: Facts, question: RequestsQuestion, page: RequestsAnswer) -> Iterator[bytes]:
-    yield _line((*_REQUEST, *_SCOPE))
+    yield csv_line((*_REQUEST, *_SCOPE))
     while True:
         for row in page.rows:
-            yield _line((*(getattr(row, name) for name in _REQUEST), *(getattr(row.scope, name) for name in _SCOPE)))
+            yield csv_line((*(getattr(row, name) for name in _REQUEST), *(getattr(row.scope, name) for name in _SCOPE)))
         if not page.next:
             return
         page = facts.requests(msgspec.structs.replace(question, after=page.next))
 
 
-def _line(cells: Iterable[object]) -> bytes:
+def csv_line(cells: Iterable[object]) -> bytes:
+    """One row."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\r\n").writerow(_cells(cells))
     return text.getvalue().encode()
+
+
+def csv_stream(lines: Iterator[bytes], name: str) -> Stream:
+    """Rows as a file to be downloaded."""
+    headers = {"Content-Disposition": f'attachment; filename="farthing-{name}.csv"', "Cache-Control": "no-store"}
+    return Stream(lines, media_type="text/csv; charset=utf-8", headers=headers)
 
 
 def _cells(cells: Iterable[object]) -> Sequence[object]:

@@ -23,7 +23,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """Why a request was refused, after RFC 9457. ``remedy`` says what to do next.
 
     ``type`` is a stable word (``input``, ``not_found``, ``denied``, ``conflict``, ``unavailable``, ``internal``).
-    ``field`` and ``value`` name what could not be used; ``nearest`` holds existing names that look like it.
+    ``field`` and ``value`` name what could not be used; ``nearest`` holds existing names that look like it. Where
+    somebody has to agree first, ``approval`` is what was asked of them, and ``url`` its page.
     """
 
     type: str
@@ -34,6 +35,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     value: str = ""
     remedy: str = ""
     nearest: tuple[str, ...] = ()
+    approval: str = ""
+    url: str = ""
 
 
 class Hint(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +50,9 @@ class Hint(msgspec.Struct, frozen=True, kw_only=True):
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """What every page shows in its header. ``through``: facts up to then are in the ledger, ``None`` if it is empty.
 
-    ``ledger_version`` grows whenever facts land. ``gateway_url`` is where SDKs send their requests.
+    ``ledger_version`` grows whenever facts land. ``gateway_url`` is where SDKs send their requests. ``actor`` is who
+    is logged in, by their name in the audit log; ``person`` their id, empty for the holder of the admin token;
+    ``scope`` the tenant they are confined to; ``may`` the actions their role may take.
     """
 
     version: str
@@ -62,6 +67,12 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     keys: int
     dimensions: tuple[str, ...]
     hints: tuple[Hint, ...]
+    actor: str
+    person: str
+    role: str
+    scope: Scope
+    duties: tuple[str, ...]
+    may: tuple[str, ...]
 
 
 class LoginDraft(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -146,6 +157,31 @@ class MonthToDate(msgspec.Struct, frozen=True, kw_only=True):
     projection: Projection | None
 
 
+class RoleCost(msgspec.Struct, frozen=True, kw_only=True):
+    """Attempts beyond a request's first that were made for one reason: ``retry``, ``failover`` or ``hedge``.
+
+    ``requests`` counts the requests that got any, ``cost`` sums the attempts whose cost is known, and ``unpriced``
+    counts those whose cost is not.
+    """
+
+    role: str
+    requests: int
+    cost: Decimal
+    unpriced: int
+
+
+class Redundancy(msgspec.Struct, frozen=True, kw_only=True):
+    """The price of redundancy: every attempt beyond its request's first, by why it was made and together.
+
+    A request with attempts of two kinds counts in both roles, and in ``requests`` twice.
+    """
+
+    requests: int
+    cost: Decimal
+    unpriced: int
+    roles: tuple[RoleCost, ...]
+
+
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the Overview page shows, from one moment of the ledger.
 
@@ -170,6 +206,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     groups: tuple[Group, ...]
     buckets: tuple[Bucket, ...]
     models: tuple[Group, ...]
+    redundancy: Redundancy
     recent: tuple[RequestRow, ...]
     recent_errors: tuple[RequestRow, ...]
 
@@ -217,7 +254,8 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
 
 class RequestDetail(msgspec.Struct, frozen=True, kw_only=True):
     """One request, explained. The amounts of ``formula`` sum to ``cost`` exactly; ``cost`` is ``None`` when no
-    attempt is priced, and ``unpriced`` holds each reason. ``attempts`` are the facts as the ledger keeps them.
+    attempt is priced, and ``unpriced`` holds each reason. ``attempts`` are the facts as the ledger keeps them, and
+    ``roles`` say why there is each: ``retry``, ``failover``, ``hedge``, and nothing for a first attempt.
     """
 
     request_id: str
@@ -243,6 +281,7 @@ class RequestDetail(msgspec.Struct, frozen=True, kw_only=True):
     timing: Timing
     decision: DecisionView | None
     attempts: tuple[RequestFact, ...]
+    roles: tuple[str, ...]
     tags: dict[str, str]
 
 
@@ -299,11 +338,15 @@ class ScopeDraft(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class KeyDraft(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A key to be made. ``models`` empty means every model; ``expires`` ``None`` means never."""
+    """A key to be made. ``models`` empty means every model; ``expires`` ``None`` means never.
+
+    ``category`` is what its requests are for (training, inference, research, maintenance, …), left to them when empty.
+    """
 
     name: Annotated[str, Meta(min_length=1, max_length=200)]
     scope: ScopeDraft = ScopeDraft()
     models: Annotated[list[ShortText], Meta(max_length=200)] = []
+    category: Annotated[str, Meta(max_length=64)] = ""
     expires: Annotated[datetime, Meta(tz=True)] | None = None
 
 
@@ -316,6 +359,7 @@ class KeyView(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...]
     created: datetime
     state: Literal["active", "expired", "revoked"]
+    category: str = ""
     expires: datetime | None = None
     revoked: datetime | None = None
     hint: str = ""

@@ -24,6 +24,8 @@ function unreachable(): Problem {
     value: "",
     remedy: "Check that “farthing up” is running; this page tries again by itself.",
     nearest: [],
+    approval: "",
+    url: "",
   };
 }
 
@@ -50,8 +52,8 @@ export async function get<Answer>(path: string, query?: URLSearchParams, signal?
   return (await response.json()) as Answer;
 }
 
-export async function post<Answer>(path: string, body?: unknown): Promise<Answer> {
-  const init: RequestInit = { method: "POST" };
+export async function post<Answer>(path: string, body?: unknown, method: "POST" | "PATCH" = "POST"): Promise<Answer> {
+  const init: RequestInit = { method };
   if (body !== undefined) {
     init.body = JSON.stringify(body);
     init.headers = { "content-type": "application/json" };

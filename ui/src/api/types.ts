@@ -29,6 +29,33 @@ export type HealthView = Schemas["HealthView"];
 export type Problem = Schemas["Problem"];
 export type Scope = Schemas["Scope"];
 export type Hint = Schemas["Hint"];
+export type Limit = Schemas["LimitView"];
+export type LimitDraft = Schemas["LimitDraft"];
+export type LimitChange = Schemas["LimitChange"];
+export type Budget = Schemas["BudgetView"];
+export type BudgetsAnswer = Schemas["BudgetsAnswer"];
+export type BudgetDetail = Schemas["BudgetDetail"];
+export type Pot = Schemas["PotView"];
+export type Notice = Schemas["NoticeView"];
+export type NoticesAnswer = Schemas["NoticesAnswer"];
+export type Approval = Schemas["ApprovalView"];
+export type ApprovalDraft = Schemas["ApprovalDraft"];
+export type ApprovalsAnswer = Schemas["ApprovalsAnswer"];
+export type RulesAnswer = Schemas["RulesAnswer"];
+export type Collected = Schemas["Collected"];
+export type FieldChange = Schemas["ChangeView"];
+export type AuditEntry = Schemas["EntryView"];
+export type AuditAnswer = Schemas["AuditAnswer"];
+export type Chain = Schemas["ChainView"];
+export type Person = Schemas["PersonView"];
+export type PersonDraft = Schemas["PersonDraft"];
+export type PersonCreated = Schemas["PersonCreated"];
+export type PeopleAnswer = Schemas["PeopleAnswer"];
+export type PersonSession = Schemas["SessionView"];
+export type SessionsAnswer = Schemas["SessionsAnswer"];
+export type TokenCreated = Schemas["TokenCreated"];
+export type LoginWays = Schemas["LoginWays"];
+export type ScopeDraft = Schemas["ScopeDraft"];
 
 /** The data of a server-sent event; OpenAPI cannot describe those. */
 export interface Landed {

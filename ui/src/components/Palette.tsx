@@ -1,13 +1,13 @@
 /** The command palette: pages, filters and actions by name. Ctrl-K or ⌘K opens it anywhere. */
-import { useQueryClient } from "@tanstack/react-query";
 import { useCallback, useEffect, useId, useMemo, useRef, useState } from "react";
 import { useLocation } from "wouter";
-import { remove } from "../api/client";
 import { useDimension } from "../api/queries";
+import { pagesOf } from "../pages";
 import { setTheme, THEMES } from "../theme";
 import { PRESETS } from "../time";
 import { toggled } from "../url";
-import { named, useLinkTo, useQuestion, useView } from "../view";
+import { named, useLinkTo, useQuestion, useSession, useView } from "../view";
+import { useSignOut } from "./Account";
 import { useZones } from "./Header";
 
 interface Command {
@@ -33,12 +33,10 @@ export function usePalette(): { open: boolean; show: () => void; hide: () => voi
   return { open, show, hide };
 }
 
-const PAGES = { "/": "Overview", "/requests": "Requests", "/keys": "Keys", "/providers": "Providers", "/prices": "Prices" };
-
 function usePageCommands(): Command[] {
   const [, navigate] = useLocation();
   const linkTo = useLinkTo();
-  return Object.entries(PAGES).map(([path, name]) => ({ name, kind: "page", run: () => navigate(linkTo(path)) }));
+  return pagesOf(useSession()).map(({ path, name }) => ({ name, kind: "page", run: () => navigate(linkTo(path)) }));
 }
 
 function useFilterCommands(): Command[] {
@@ -60,8 +58,7 @@ function useFilterCommands(): Command[] {
 
 function useActionCommands(): Command[] {
   const [view, change] = useView();
-  const queries = useQueryClient();
-  const signOut = () => void remove("session").finally(() => queries.invalidateQueries({ queryKey: ["session"] }));
+  const signOut = useSignOut();
   const windows = Object.entries(PRESETS).map(([window, name]) => ({ name, kind: "window", run: () => change({ window }) }));
   const themes = THEMES.map((theme) => ({ name: `Theme: ${theme}`, kind: "action", run: () => setTheme(theme) }));
   const zones = useZones()

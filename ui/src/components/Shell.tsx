@@ -1,11 +1,15 @@
 /** The frame around every page: navigation with live figures, the palette, the content. */
 import { type ReactNode, useState } from "react";
 import { Link, useLocation } from "wouter";
+import { useApprovals, useBudgets } from "../api/govern";
 import { useSpend } from "../api/queries";
 import { count, short } from "../format";
+import { isPressed } from "../limits";
 import { money } from "../money";
+import { type Page, pagesOf } from "../pages";
 import { pricedCost } from "../priced";
 import { useLinkTo, useQuestion, useSession, useView } from "../view";
+import { Account } from "./Account";
 import { Icon } from "./Icon";
 import { Fence } from "./State";
 import { Palette, usePalette } from "./Palette";
@@ -16,6 +20,8 @@ interface Entry {
   figure: string;
   /** What the figure counts. */
   of: string;
+  /** Whether a figure at all means that something is to be done. */
+  warns: boolean;
 }
 
 function Entries({ entries }: { entries: Entry[] }) {
@@ -25,12 +31,14 @@ function Entries({ entries }: { entries: Entry[] }) {
     <ul>
       {entries.map((entry) => (
         <li key={entry.path}>
-          <Link href={linkTo(entry.path)} className="nav-entry" aria-current={path === entry.path ? "page" : undefined}>
+          <Link href={linkTo(entry.path)} className="nav-entry" aria-current={path === entry.path || (entry.path !== "/" && path.startsWith(`${entry.path}/`)) ? "page" : undefined}>
             {entry.name}
-            <span className="figure" title={entry.of}>
-              {entry.figure}
-              <span className="hidden-text"> {entry.of}</span>
-            </span>
+            {entry.figure === "" ? null : (
+              <span className={`figure ${entry.warns ? "warn" : ""}`} title={entry.of}>
+                {entry.figure}
+                <span className="hidden-text"> {entry.of}</span>
+              </span>
+            )}
           </Link>
         </li>
       ))}
@@ -38,30 +46,38 @@ function Entries({ entries }: { entries: Entry[] }) {
   );
 }
 
-function useEntries(): { look: Entry[]; govern: Entry[] } {
+/** What stands beside the names of the pages. */
+function useFigures(): Record<string, [figure: string, of: string]> {
   const session = useSession();
   const [view] = useView();
   const { filtered } = useQuestion();
   const spent = useSpend(filtered, { basis: view.basis }).data;
+  const pressed = useBudgets().data?.rows.filter(isPressed).length ?? 0;
+  const waiting = useApprovals().data?.waiting ?? 0;
   const total = spent?.total;
   const cost = total === undefined ? null : pricedCost(total);
   return {
-    look: [
-      { path: "/", name: "Overview", figure: cost === null ? "" : money(cost, 2, spent?.currency), of: "spent in this window" },
-      { path: "/requests", name: "Requests", figure: total === undefined ? "" : short(total.requests), of: "in this window" },
-    ],
-    govern: [
-      { path: "/keys", name: "Keys", figure: count(session.keys), of: "keys" },
-      { path: "/providers", name: "Providers", figure: count(session.providers), of: "configured" },
-      { path: "/prices", name: "Prices", figure: "", of: "" },
-    ],
+    "/": [cost === null ? "" : money(cost, 2, spent?.currency), "spent in this window"],
+    "/requests": [total === undefined ? "" : short(total.requests), "in this window"],
+    "/budgets": [pressed === 0 ? "" : count(pressed), "at risk or over"],
+    "/approvals": [waiting === 0 ? "" : count(waiting), "waiting for you"],
+    "/keys": [count(session.keys), "keys"],
+    "/providers": [count(session.providers), "configured"],
   };
+}
+
+function useEntries(section: Page["section"]): Entry[] {
+  const figures = useFigures();
+  return pagesOf(useSession())
+    .filter((page) => page.section === section)
+    .map(({ path, name }) => ({ path, name, figure: figures[path]?.[0] ?? "", of: figures[path]?.[1] ?? "", warns: path === "/budgets" || path === "/approvals" }));
 }
 
 function Navigation({ onSearch }: { onSearch: () => void }) {
   const [open, setOpen] = useState(false);
   const { version } = useSession();
-  const { look, govern } = useEntries();
+  const look = useEntries("look");
+  const govern = useEntries("govern");
   const linkTo = useLinkTo();
   return (
     <nav className="nav" aria-label="Pages">
@@ -86,6 +102,7 @@ function Navigation({ onSearch }: { onSearch: () => void }) {
             </span>
             <kbd>{navigator.platform.startsWith("Mac") ? "⌘K" : "Ctrl K"}</kbd>
           </button>
+          <Account />
           <p className="nav-version">Farthing {version}</p>
         </div>
       </div>

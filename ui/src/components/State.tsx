@@ -1,6 +1,8 @@
-/** Loading, empty and failed: three states that never look like one another, nor like a zero. */
-import { Component, type ReactNode } from "react";
+/** Loading, empty, forbidden and failed: states that never look like one another, nor like a zero. */
+import { Component, type ReactNode, use } from "react";
 import { ApiError } from "../api/client";
+import { SessionContext } from "../view";
+import { Icon } from "./Icon";
 
 /** A breathing bar where something will stand. */
 export function Bone({ width, height = 10 }: { width: number | string; height?: number | string }) {
@@ -42,8 +44,24 @@ export function Empty({ title, children }: { title: string; children?: ReactNode
   );
 }
 
+/** Not a failure: others may, and it says who. */
+function Forbidden({ detail, remedy }: { detail: string; remedy: string }) {
+  const session = use(SessionContext);
+  return (
+    <div className="state" role="alert">
+      <Icon name="lock" />
+      <strong>This is not for your role</strong>
+      <p>{detail}.</p>
+      <p>
+        {remedy}. {session === null ? null : <>You are {session.actor}, in the role {session.role}.</>}
+      </p>
+    </div>
+  );
+}
+
 export function Failed({ error, retry }: { error: Error; retry?: () => void }) {
   const problem = error instanceof ApiError ? error.problem : null;
+  if (problem?.status === 403) return <Forbidden {...problem} />;
   return (
     <div className="state" role="alert">
       <strong className="bad">{problem?.title ?? "This could not be shown"}</strong>

@@ -1,34 +1,14 @@
 /** The one table: typed columns, sorting, a total under it, rows that open. */
-import { type Column, type ColumnDef, flexRender, getCoreRowModel, getSortedRowModel, type RowData, type SortingState, useReactTable } from "@tanstack/react-table";
-import { type ReactNode, useEffect, useRef, useState } from "react";
+import { type ReactNode, useEffect, useMemo, useRef, useState } from "react";
+import { type Column, ordered } from "../columns";
 import { type Columns, csv, save } from "../csv";
 import { Icon } from "./Icon";
-
-declare module "@tanstack/react-table" {
-  interface ColumnMeta<TData extends RowData, TValue> {
-    /** Numbers are set flush right in tabular figures. */
-    number?: boolean;
-    /** Long text breaks into lines. */
-    wrap?: boolean;
-    /** Takes the room that the other columns leave, and is cut before they are. */
-    yields?: boolean;
-    /** Hidden where the table is narrower than 860 ("wide"), 660 ("medium") or 440 pixels ("small"). */
-    from?: "small" | "medium" | "wide";
-    /** How the server has sorted by this column. */
-    sorted?: "ascending" | "descending" | "none";
-    /** The cell under the column that holds its total. */
-    total?: ReactNode;
-    /** Only there so that both type parameters are used, as the library's declaration wants. */
-    types?: [TData, TValue];
-  }
-}
 
 interface Props<Row> {
   /** What the table holds, for those who do not see it. */
   caption: string;
   rows: readonly Row[];
-  // A table mixes columns of many value types, and the library's own type for that is `any`.
-  columns: ColumnDef<Row, any>[];
+  columns: readonly Column<Row>[];
   idOf: (row: Row) => string;
   onOpen?: (row: Row) => void;
   onPoint?: (row: Row | null) => void;
@@ -41,26 +21,31 @@ interface Props<Row> {
   sortable?: boolean;
 }
 
-function classOf<Row>(column: Column<Row, unknown>): string {
-  const meta = column.columnDef.meta;
-  return [meta?.number ? "number" : "", meta?.wrap ? "wrap" : "", meta?.yields ? "yields" : "", meta?.from === undefined ? "" : `from-${meta.from}`].join(" ").trim();
+/** The column that sorts, and whether the largest comes first. */
+interface Sorting {
+  readonly id: string;
+  readonly down: boolean;
 }
 
-function Head<Row>({ column, label }: { column: Column<Row, unknown>; label: ReactNode }) {
-  const sorted = column.getIsSorted();
-  const order = sorted === false ? "none" : sorted === "asc" ? "ascending" : "descending";
-  if (!column.getCanSort()) {
+function classOf<Row>({ meta }: Column<Row>): string {
+  return [meta.number ? "number" : "", meta.wrap ? "wrap" : "", meta.yields ? "yields" : "", meta.from === undefined ? "" : `from-${meta.from}`].join(" ").trim();
+}
+
+function Head<Row>({ column, sorting, sort }: { column: Column<Row>; sorting: Sorting | null; sort: ((next: Sorting | null) => void) | null }) {
+  const mine = sorting?.id === column.id ? sorting : null;
+  if (sort === null || column.value === undefined) {
     return (
-      <th scope="col" className={classOf(column)} aria-sort={column.columnDef.meta?.sorted}>
-        {label}
+      <th scope="col" className={classOf(column)} aria-sort={column.meta.sorted}>
+        {column.header}
       </th>
     );
   }
+  const next = mine === null ? { id: column.id, down: true } : mine.down ? { id: column.id, down: false } : null;
   return (
-    <th scope="col" className={classOf(column)} aria-sort={order}>
-      <button type="button" className="sorter" onClick={column.getToggleSortingHandler()}>
-        {label}
-        <span aria-hidden="true">{sorted === false ? "" : sorted === "asc" ? " ↑" : " ↓"}</span>
+    <th scope="col" className={classOf(column)} aria-sort={mine === null ? "none" : mine.down ? "descending" : "ascending"}>
+      <button type="button" className="sorter" onClick={() => sort(next)}>
+        {column.header}
+        <span aria-hidden="true">{mine === null ? "" : mine.down ? " ↓" : " ↑"}</span>
       </button>
     </th>
   );
@@ -86,49 +71,50 @@ export function Frame({ caption, children, onLeave }: { caption: string; childre
   );
 }
 
+/** Rows with the places they came in, sorted by a column's values. */
+function useSorted<Row>(rows: readonly Row[], columns: readonly Column<Row>[], sorting: Sorting | null): { row: Row; index: number }[] {
+  return useMemo(() => {
+    const placed = rows.map((row, index) => ({ row, index }));
+    const value = columns.find((column) => column.id === sorting?.id)?.value;
+    if (value === undefined || sorting === null) return placed;
+    const sign = sorting.down ? -1 : 1;
+    return placed.sort((a, b) => sign * ordered(value(a.row), value(b.row)));
+  }, [rows, columns, sorting]);
+}
+
 export function Table<Row>(props: Props<Row>) {
   const { caption, rows, columns, idOf, onOpen, onPoint, current, cursor, chosen, sortable = false } = props;
-  const [sorting, setSorting] = useState<SortingState>([]);
-  const table = useReactTable({
-    data: rows as Row[],
-    columns,
-    state: { sorting },
-    onSortingChange: setSorting,
-    enableSorting: sortable,
-    getRowId: idOf,
-    getCoreRowModel: getCoreRowModel(),
-    getSortedRowModel: getSortedRowModel(),
-  });
-  const shown = table.getAllLeafColumns();
-  const totals = shown.some((column) => column.columnDef.meta?.total !== undefined);
+  const [sorting, setSorting] = useState<Sorting | null>(null);
+  const sorted = useSorted(rows, columns, sorting);
+  const totals = columns.some((column) => column.meta.total !== undefined);
   return (
     <Frame caption={caption} onLeave={() => onPoint?.(null)}>
       <table>
         <caption className="hidden-text">{caption}</caption>
         <thead>
           <tr>
-            {table.getFlatHeaders().map((header) => (
-              <Head key={header.id} column={header.column} label={flexRender(header.column.columnDef.header, header.getContext())} />
+            {columns.map((column) => (
+              <Head key={column.id} column={column} sorting={sorting} sort={sortable ? setSorting : null} />
             ))}
           </tr>
         </thead>
         <tbody>
-          {table.getRowModel().rows.map((row) => (
+          {sorted.map(({ row, index }) => (
             <tr
-              key={row.id}
-              data-row={row.id}
+              key={idOf(row)}
+              data-row={idOf(row)}
               className={onOpen === undefined ? undefined : "opens"}
-              aria-current={row.id === current ? "true" : undefined}
-              data-cursor={row.id === cursor ? "true" : undefined}
-              data-chosen={chosen?.(row.original) === true ? "true" : undefined}
-              onPointerEnter={() => onPoint?.(row.original)}
+              aria-current={idOf(row) === current ? "true" : undefined}
+              data-cursor={idOf(row) === cursor ? "true" : undefined}
+              data-chosen={chosen?.(row) === true ? "true" : undefined}
+              onPointerEnter={() => onPoint?.(row)}
               onClick={(event) => {
-                if (!(event.target instanceof Element) || event.target.closest("a, button, input") === null) onOpen?.(row.original);
+                if (!(event.target instanceof Element) || event.target.closest("a, button, input") === null) onOpen?.(row);
               }}
             >
-              {row.getVisibleCells().map((cell) => (
-                <td key={cell.id} className={classOf(cell.column)}>
-                  {flexRender(cell.column.columnDef.cell, cell.getContext())}
+              {columns.map((column) => (
+                <td key={column.id} className={classOf(column)}>
+                  {column.show(row, index)}
                 </td>
               ))}
             </tr>
@@ -137,9 +123,9 @@ export function Table<Row>(props: Props<Row>) {
         {totals ? (
           <tfoot>
             <tr>
-              {shown.map((column) => (
+              {columns.map((column) => (
                 <td key={column.id} className={classOf(column)}>
-                  {column.columnDef.meta?.total}
+                  {column.meta.total}
                 </td>
               ))}
             </tr>

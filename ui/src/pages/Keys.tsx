@@ -1,21 +1,23 @@
 /** Keys with which clients call the gateway: who pays, for which models, until when. */
-import { useMutation, useQueryClient } from "@tanstack/react-query";
-import { createColumnHelper } from "@tanstack/react-table";
-import { type FormEvent, useEffect, useMemo, useRef, useState } from "react";
-import { ApiError, post, remove } from "../api/client";
+import { useQueryClient } from "@tanstack/react-query";
+import { useMemo, useState } from "react";
+import { post, remove } from "../api/client";
 import { useKeys } from "../api/queries";
 import type { KeyCreated, KeyDraft, KeyView } from "../api/types";
-import { Copy } from "../components/Copy";
+import { Dialog } from "../components/Dialog";
+import { Field, Form, textOf, wordsOf } from "../components/Form";
 import { Header } from "../components/Header";
 import { Icon } from "../components/Icon";
+import { Once } from "../components/Once";
 import { Empty, Shown } from "../components/State";
 import { CsvButton, Table } from "../components/Table";
+import { columnHelper } from "../columns";
 import type { Columns } from "../csv";
 import { plural } from "../format";
 import { longDay } from "../time";
-import { useSession, useView } from "../view";
+import { useMay, useSession, useView } from "../view";
 
-const column = createColumnHelper<KeyView>();
+const column = columnHelper<KeyView>();
 const TONES = { active: "good", expired: "warn", revoked: "" };
 
 const FILE: Columns<KeyView> = {
@@ -29,6 +31,7 @@ const FILE: Columns<KeyView> = {
   feature: (key) => key.scope.feature,
   customer: (key) => key.scope.customer,
   user: (key) => key.scope.user,
+  category: (key) => key.category,
   models: (key) => key.models.join(" "),
   created: (key) => key.created,
   expires: (key) => key.expires,
@@ -38,13 +41,14 @@ const FILE: Columns<KeyView> = {
 
 type Act = { kind: "rotate" | "revoke"; key: KeyView };
 
-function columnsOf(zone: string, act: (act: Act) => void) {
+function columnsOf(zone: string, may: boolean, act: (act: Act) => void) {
   const day = (at: string | null | undefined, otherwise: string) => (at ? longDay(new Date(at), zone) : otherwise);
   return [
     column.accessor("name", { header: "Name" }),
     column.accessor("hint", { header: "Begins with", cell: (cell) => <span className="mono soft">{cell.getValue()}…</span>, meta: { from: "medium" } }),
     column.accessor((key) => Object.values(key.scope).filter((value) => value !== "").join(" / "), { id: "scope", header: "Paid by", cell: (cell) => cell.getValue() || <span className="faint">unallocated</span>, meta: { from: "medium" } }),
     column.accessor((key) => key.models.join(", "), { id: "models", header: "Models", cell: (cell) => cell.getValue() || <span className="faint">every model</span>, meta: { from: "wide" } }),
+    column.accessor("category", { header: "For", cell: (cell) => cell.getValue() || <span className="faint">as the request says</span>, meta: { from: "wide" } }),
     column.accessor("created", { header: "Created", cell: (cell) => <span className="figure">{day(cell.getValue(), "")}</span>, meta: { from: "wide" } }),
     column.accessor("expires", { header: "Expires", cell: (cell) => <span className="figure">{day(cell.getValue(), "never")}</span>, meta: { from: "medium" } }),
     column.accessor("state", { header: "State", cell: (cell) => <span className={`tag ${TONES[cell.getValue()]}`}>{cell.getValue()}</span> }),
@@ -52,7 +56,7 @@ function columnsOf(zone: string, act: (act: Act) => void) {
       id: "act",
       header: () => <span className="hidden-text">Actions</span>,
       cell: ({ row: { original: key } }) =>
-        key.state !== "active" ? null : (
+        !may || key.state !== "active" ? null : (
           <span className="row" style={{ justifyContent: "flex-end", gap: 0 }}>
             <button type="button" className="button quiet small" aria-label={`Rotate ${key.name}`} onClick={() => act({ kind: "rotate", key })}>
               Rotate
@@ -66,90 +70,28 @@ function columnsOf(zone: string, act: (act: Act) => void) {
   ];
 }
 
-function Problem({ error }: { error: Error | null }) {
-  if (error === null) return null;
-  const remedy = error instanceof ApiError ? error.problem.remedy : "";
-  return (
-    <p role="alert" className="notice bad">
-      {error.message} {remedy}
-    </p>
-  );
-}
-
-/** A token is shown this once. */
-function Token({ created, onDone }: { created: KeyCreated; onDone: () => void }) {
-  const { gateway_url } = useSession();
-  return (
-    <div className="panel" role="status">
-      <div className="body stack" style={{ gap: 8 }}>
-        <p>
-          The token of <b>{created.key.name}</b>. It is shown this once and cannot be read again.
-        </p>
-        <div className="secret">
-          <span className="mono grow">{created.token}</span>
-          <Copy text={created.token} what="the token" />
-        </div>
-        <p className="soft small">
-          Give it to an SDK as its API key, with <code>{gateway_url}</code> as its base address.
-        </p>
-        <button type="button" className="button" style={{ justifySelf: "start" }} onClick={onDone}>
-          I have kept it
-        </button>
-      </div>
-    </div>
-  );
-}
-
-function draftOf(form: HTMLFormElement): KeyDraft {
-  const data = new FormData(form);
-  const text = (name: string) => String(data.get(name) ?? "").trim();
+function draftOf(data: FormData): KeyDraft {
+  const text = (name: string) => textOf(data, name);
   const scope = { org: "", team: text("team"), project: text("project"), environment: "", feature: "", customer: "", user: "" };
-  const models = text("models").split(/[\s,]+/).filter((model) => model !== "");
-  return { name: text("name"), scope, models, expires: text("expires") === "" ? null : `${text("expires")}T00:00:00Z` };
+  return { name: text("name"), scope, models: wordsOf(data, "models"), category: text("category"), expires: text("expires") === "" ? null : `${text("expires")}T00:00:00Z` };
 }
 
 function NewKey({ onCreated, onCancel }: { onCreated: (created: KeyCreated) => void; onCancel: () => void }) {
-  const create = useMutation({ mutationFn: (draft: KeyDraft) => post<KeyCreated>("keys", draft), onSuccess: onCreated });
-  const submit = (event: FormEvent<HTMLFormElement>) => {
-    event.preventDefault();
-    create.mutate(draftOf(event.currentTarget));
-  };
   return (
-    <form className="panel" aria-label="New key" onSubmit={submit}>
-      <div className="body stack" style={{ gap: 10 }}>
-        <div className="grid-form">
-          <label className="field">
-            <span>Name</span>
-            <input className="control" name="name" required maxLength={200} autoFocus />
-          </label>
-          <label className="field">
-            <span>Team that pays</span>
-            <input className="control" name="team" maxLength={200} />
-          </label>
-          <label className="field">
-            <span>Project</span>
-            <input className="control" name="project" maxLength={200} />
-          </label>
-          <label className="field">
-            <span>Models, empty for every one</span>
-            <input className="control" name="models" placeholder="gpt-5-mini, smart" />
-          </label>
-          <label className="field">
-            <span>Expires at the start of (UTC)</span>
-            <input className="control" name="expires" type="date" />
-          </label>
-        </div>
-        <Problem error={create.error} />
-        <div className="row">
-          <button type="submit" className="button primary" disabled={create.isPending}>
-            Create key
-          </button>
-          <button type="button" className="button quiet" onClick={onCancel}>
-            Cancel
-          </button>
-        </div>
+    <div className="panel">
+      <div className="body">
+        <Form label="New key" send="Create key" onSend={(data) => post<KeyCreated>("keys", draftOf(data))} onDone={onCreated} onCancel={onCancel}>
+          <div className="grid-form">
+            <Field name="name" label="Name" required autoFocus />
+            <Field name="team" label="Team that pays" />
+            <Field name="project" label="Project" />
+            <Field name="models" label="Models, empty for every one" placeholder="gpt-5-mini, smart" />
+            <Field name="category" label="For, a category" placeholder="inference" help="Pins every request of the key" />
+            <Field name="expires" label="Expires at the start of (UTC)" type="date" />
+          </div>
+        </Form>
       </div>
-    </form>
+    </div>
   );
 }
 
@@ -159,39 +101,22 @@ const WARNINGS = {
 };
 
 function Confirm({ act, onClose, onRotated }: { act: Act; onClose: () => void; onRotated: (created: KeyCreated) => void }) {
-  const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
-    dialog.current?.showModal();
-  }, []);
   const path = `keys/${encodeURIComponent(act.key.id)}`;
-  const change = useMutation({
-    mutationFn: () => (act.kind === "rotate" ? post<KeyCreated>(`${path}/rotate`) : remove(path).then(() => null)),
-    onSuccess: (created) => {
-      if (created !== null) onRotated(created);
-      onClose();
-    },
-  });
+  const send = () => (act.kind === "rotate" ? post<KeyCreated>(`${path}/rotate`) : remove(path).then(() => null));
+  const done = (created: KeyCreated | null) => {
+    if (created !== null) onRotated(created);
+    onClose();
+  };
   const verb = act.kind === "rotate" ? "Rotate" : "Revoke";
   return (
-    <dialog ref={dialog} className="confirm" aria-labelledby="confirm-title" onClose={onClose}>
-      <div>
-        <h2 id="confirm-title">
-          {verb} {act.key.name}?
-        </h2>
-        <p className="soft">
-          {act.key.name} {WARNINGS[act.kind]}
-        </p>
-        <Problem error={change.error} />
-        <menu>
-          <button type="button" className="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button type="button" className="button danger" disabled={change.isPending} onClick={() => change.mutate()}>
-            {verb}
-          </button>
-        </menu>
-      </div>
-    </dialog>
+    <Dialog title={`${verb} ${act.key.name}?`} onClose={onClose}>
+      <p className="soft">
+        {act.key.name} {WARNINGS[act.kind]}
+      </p>
+      <Form label={`${verb} ${act.key.name}`} send={verb} danger onSend={send} onDone={done} onCancel={onClose}>
+        {null}
+      </Form>
+    </Dialog>
   );
 }
 
@@ -199,10 +124,12 @@ export function Keys() {
   const answer = useKeys();
   const queries = useQueryClient();
   const [view] = useView();
+  const { gateway_url } = useSession();
+  const may = useMay("key.write");
   const [drafting, setDrafting] = useState(false);
   const [created, setCreated] = useState<KeyCreated | null>(null);
   const [act, setAct] = useState<Act | null>(null);
-  const columns = useMemo(() => columnsOf(view.zone, setAct), [view.zone]);
+  const columns = useMemo(() => columnsOf(view.zone, may, setAct), [view.zone, may]);
   const refresh = () => {
     void queries.invalidateQueries({ queryKey: ["keys"] });
     void queries.invalidateQueries({ queryKey: ["session"] });
@@ -219,12 +146,18 @@ export function Keys() {
   return (
     <>
       <Header title="Keys" facts={false}>
-        <button type="button" className="button primary" onClick={() => setDrafting(true)}>
-          <Icon name="plus" /> New key
-        </button>
+        {may ? (
+          <button type="button" className="button primary" onClick={() => setDrafting(true)}>
+            <Icon name="plus" /> New key
+          </button>
+        ) : null}
       </Header>
       <div className="stack">
-        {created === null ? null : <Token created={created} onDone={() => setCreated(null)} />}
+        {created === null ? null : (
+          <Once secret={created.token} what="the token" help={<>Give it to an SDK as its API key, with <code>{gateway_url}</code> as its base address.</>} onDone={() => setCreated(null)}>
+            The token of <b>{created.key.name}</b>.
+          </Once>
+        )}
         {drafting ? <NewKey onCreated={show} onCancel={() => setDrafting(false)} /> : null}
         <div className="row">
           <p className="soft grow">{answer.data === undefined ? "" : `${plural(answer.data.rows.length, "key")}, ${answer.data.rows.filter((key) => key.state === "active").length} active`}</p>

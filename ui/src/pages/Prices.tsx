@@ -1,5 +1,4 @@
 /** The price book: what every offer of the catalogue costs now, since when, and who says so. */
-import { createColumnHelper } from "@tanstack/react-table";
 import { useEffect, useState } from "react";
 import { usePrices } from "../api/queries";
 import type { PriceView, PricesAnswer } from "../api/types";
@@ -7,12 +6,13 @@ import { Header } from "../components/Header";
 import { Icon } from "../components/Icon";
 import { Empty, Rows, Shown } from "../components/State";
 import { CsvButton, Table } from "../components/Table";
+import { columnHelper } from "../columns";
 import type { Columns } from "../csv";
 import { count, per, plural } from "../format";
 import { exact } from "../money";
 import { useView } from "../view";
 
-const column = createColumnHelper<PriceView>();
+const column = columnHelper<PriceView>();
 
 function Lines({ price }: { price: PriceView }) {
   return (

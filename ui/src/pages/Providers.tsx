@@ -1,14 +1,14 @@
 /** The upstream accounts that the gateway may call. */
-import { createColumnHelper } from "@tanstack/react-table";
 import { useProviders } from "../api/queries";
 import type { ProviderView } from "../api/types";
 import { Header } from "../components/Header";
 import { Empty, Shown } from "../components/State";
 import { CsvButton, Table } from "../components/Table";
+import { columnHelper } from "../columns";
 import type { Columns } from "../csv";
 import { plural } from "../format";
 
-const column = createColumnHelper<ProviderView>();
+const column = columnHelper<ProviderView>();
 
 const COLUMNS = [
   column.accessor("name", { header: "Name", cell: ({ row: { original: provider } }) => <>{provider.name} {provider.enabled ? null : <span className="tag">off</span>}</> }),

@@ -2,19 +2,19 @@
 import { useEffect, useMemo, useRef, useState } from "react";
 import { href } from "../api/client";
 import { requestParameters, useRequests } from "../api/queries";
-import type { RequestRow, RequestsAnswer } from "../api/types";
+import type { RequestsAnswer } from "../api/types";
 import { Filters } from "../components/Filters";
 import { Header } from "../components/Header";
 import { Icon } from "../components/Icon";
 import { Bone, Empty, Rows, Shown } from "../components/State";
 import { CsvLink, Table } from "../components/Table";
 import { plural } from "../format";
+import { useRowKeys } from "../row-keys";
 import type { Order } from "../url";
 import { useQuestion, useSession, useView } from "../view";
 import { columnsOf } from "./requests/columns";
 import { RequestDrawer } from "./requests/RequestDrawer";
 import { RequestTotals } from "./requests/RequestTotals";
-import { useRowKeys } from "./requests/row-keys";
 
 const ORDERS: Record<Order, string> = { newest: "newest first", cost: "costliest first", latency: "slowest first" };
 
@@ -104,9 +104,9 @@ export function Requests() {
   const answer = useRequests(filtered, view.search, view.order);
   const pages = answer.data?.pages;
   const rows = useMemo(() => pages?.flatMap((page) => page.rows) ?? [], [pages]);
-  const open = (row: RequestRow) => change({ request: row.request_id === view.request ? "" : row.request_id }, { replace: view.request !== "" });
+  const open = (id: string) => change({ request: id === view.request ? "" : id }, { replace: view.request !== "" });
   const close = () => change({ request: "" });
-  const { cursor } = useRowKeys({ rows, current: view.request, open, close });
+  const { cursor } = useRowKeys({ ids: rows.map((row) => row.request_id), current: view.request, open, close });
   const columns = useMemo(() => columnsOf(rows, view, (order) => change({ order })), [rows, view, change]);
   const first: RequestsAnswer | undefined = pages?.[0];
   return (
@@ -130,7 +130,7 @@ export function Requests() {
                   <RequestTotals answer={page}>
                     <CsvLink href={href("requests.csv", requestParameters(filtered, view.search, view.order))} />
                   </RequestTotals>
-                  <Table caption="Requests" rows={rows} columns={columns} idOf={(row) => row.request_id} onOpen={open} current={view.request} {...(cursor === null ? {} : { cursor })} />
+                  <Table caption="Requests" rows={rows} columns={columns} idOf={(row) => row.request_id} onOpen={(row) => open(row.request_id)} current={view.request} {...(cursor === null ? {} : { cursor })} />
                   {answer.hasNextPage ? <More pending={answer.isFetchingNextPage} load={() => void answer.fetchNextPage()} /> : <p className="more faint small">That is all of them.</p>}
                 </>
               )

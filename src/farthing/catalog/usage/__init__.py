@@ -27,7 +27,7 @@ FLAVORS: Mapping[str, Reader[Any]] = {
     "openai_embedding": openai.CHAT,
     "openai_responses": openai.RESPONSES,
     "openai_realtime": openai.RESPONSES,
-    "openai_image": openai.RESPONSES,
+    "openai_image": openai.IMAGES,
     "anthropic": anthropic.MESSAGES,
     "gemini": gemini.GENERATE,
     "bedrock_converse": bedrock.CONVERSE,

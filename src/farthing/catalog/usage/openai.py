@@ -32,6 +32,7 @@ AUDIO_SECONDS_IN = Unit(measure="second", direction="input", modality="audio")
 IMAGE_IN = Unit(direction="input", modality="image")
 IMAGE_OUT = Unit(direction="output", modality="image")
 IMAGE_READ = Unit(direction="input", modality="image", kind="cache_read")
+PICTURE = Unit(measure="image", direction="output")
 CITATION = Unit(direction="output", kind="citation")
 
 USD_PER_TICK = Decimal("1e-10")
@@ -104,6 +105,10 @@ class _Responses(msgspec.Struct, gc=False):
     cost_details: _CostParts | None = None
     is_byok: bool | None = None
     cost_in_usd_ticks: int | None = None
+
+
+class _Images(_Responses, gc=False):
+    pictures: int | None = None
 
 
 def _chat(u: _Chat) -> Counts | None:
@@ -194,6 +199,19 @@ def _responses(u: _Responses) -> Counts | None:
     return counts
 
 
+def _images(u: _Images) -> Counts | None:
+    """Images. Where the output is not split, all of it is picture, as it was before any model wrote text with it.
+
+    Without tokens there are only the pictures to count, as dall-e models are charged.
+    """
+    counts = _responses(u)
+    if counts is None:
+        return None if u.pictures is None else {PICTURE: u.pictures}
+    if u.output_tokens_details is None:
+        put(counts, IMAGE_OUT, u.output_tokens)
+    return counts
+
+
 def _cost(u: _Chat | _Responses) -> Money | None:
     if u.cost_in_usd_ticks is not None:
         return Money(u.cost_in_usd_ticks * USD_PER_TICK)
@@ -221,3 +239,4 @@ _CHAT_PATHS = (("usage",), ("x_groq", "usage"))
 CHAT = Reader(_Chat, _chat, paths=_CHAT_PATHS, cost=_cost)
 XAI = Reader(_Chat, _xai, paths=_CHAT_PATHS, cost=_cost)
 RESPONSES = Reader(_Responses, _responses, paths=(("usage",), ("response", "usage")), cost=_cost, extra=_tool_calls)
+IMAGES = Reader(_Images, _images, paths=(("usage",),), cost=_cost)

@@ -12,6 +12,9 @@ from farthing.gateway.ports import Call, Meter
 BYTES_PER_TOKEN = 4
 """English text has about four bytes a token (help.openai.com, "What are tokens and how to count them")."""
 
+_PICTURES = (Operation.IMAGE, Operation.IMAGE_EDIT)
+"""Their tokens cannot be told from their bytes."""
+
 _INLINE_DATA = re.compile(rb'(?:base64,|"data"\s*:\s*")[A-Za-z0-9+/=]{256,}')
 
 
@@ -24,7 +27,7 @@ def settle(meter: Meter, call: Call, *, flavor: str, usage: bytes, output_bytes:
         meter.usage, meter.usage_source, meter.reported_cost = counted, Source.PROVIDER, cost
     elif call.operation is Operation.COUNT_TOKENS:
         meter.usage, meter.usage_source = Usage.tokens(), Source.PROVIDER
-    else:
+    elif call.operation not in _PICTURES:
         meter.usage, meter.usage_source = estimated(call, output_bytes), Source.ESTIMATED
 
 

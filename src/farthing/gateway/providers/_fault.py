@@ -17,6 +17,7 @@ class Failure(NamedTuple):
 _BY_STATUS = {
     400: ErrorKind.BAD_REQUEST,
     401: ErrorKind.AUTH,
+    402: ErrorKind.QUOTA,
     403: ErrorKind.AUTH,
     404: ErrorKind.NOT_FOUND,
     408: ErrorKind.TIMEOUT,
@@ -37,7 +38,8 @@ _BY_WORD = {
     "model_not_found": ErrorKind.NOT_FOUND,
     "rate_limit_error": ErrorKind.RATE_LIMIT,
     "rate_limit_exceeded": ErrorKind.RATE_LIMIT,
-    "insufficient_quota": ErrorKind.RATE_LIMIT,
+    "insufficient_quota": ErrorKind.QUOTA,
+    "billing_error": ErrorKind.QUOTA,
     "overloaded_error": ErrorKind.OVERLOADED,
     "timeout_error": ErrorKind.TIMEOUT,
     "api_error": ErrorKind.SERVER,
@@ -53,6 +55,7 @@ _BY_WORD = {
     "internalServerException": ErrorKind.SERVER,
     "modelTimeoutException": ErrorKind.TIMEOUT,
 }
+_WHATEVER_STATUS = (ErrorKind.CONTENT_FILTER, ErrorKind.QUOTA)
 _MESSAGE_LIMIT = 1_000
 _CLIENT_ERRORS = range(400, 500)
 _OK = range(200, 300)
@@ -62,7 +65,7 @@ def failure(status: int, body: bytes) -> Failure:
     """The failure that a status and a body tell; under a status of success the body's own words decide."""
     words, message = _told(body)
     by_word = next((_BY_WORD[word] for word in words if word in _BY_WORD), None)
-    if by_word is ErrorKind.CONTENT_FILTER or (by_word is not None and status in _OK):
+    if by_word is not None and (by_word in _WHATEVER_STATUS or status in _OK):
         return Failure(by_word, message)
     if status in _OK:
         return Failure(ErrorKind.BAD_BODY, message or "the answer was empty")

@@ -10,16 +10,29 @@ _KEY_HEADERS = {
     "x-api-key": (b"x-api-key", b"%b"),
     "x-goog-api-key": (b"x-goog-api-key", b"%b"),
 }
-_JSON = (b"content-type", b"application/json")
+_JSON = b"application/json"
 
 
-def post(provider: Provider, path: str, body: bytes, *, forward: Headers | None = None) -> Ask:
-    """A POST of JSON below the provider's address. ``forward`` are headers of the client that travel on."""
-    headers = [_JSON, *(forward or ()), *provider.headers]
-    if provider.auth in _KEY_HEADERS:
-        name, form = _KEY_HEADERS[provider.auth]
-        headers.append((name, form % provider.api_key.encode()))
+def post(
+    provider: Provider, path: str, body: bytes, *, forward: Headers | None = None, content_type: bytes = _JSON
+) -> Ask:
+    """A POST below the provider's address. ``forward`` are headers of the client that travel on."""
+    headers = [(b"content-type", content_type), *(forward or ()), *provider.headers, *key_headers(provider)]
     return Ask(method="POST", url=provider.base_url + path, headers=headers, body=body)
+
+
+def key_headers(provider: Provider) -> Headers:
+    """The provider's key as it wants it; empty where it wants none, or a signature instead."""
+    if provider.auth not in _KEY_HEADERS:
+        return []
+    name, form = _KEY_HEADERS[provider.auth]
+    return [(name, form % provider.api_key.encode())]
+
+
+def content_type_of(call: Call) -> bytes:
+    """What a form's body is, boundary and all; any other body is JSON."""
+    given = dict(call.headers).get(b"content-type", b"")
+    return given if given.lower().startswith(b"multipart/form-data") else _JSON
 
 
 def picked(call: Call, names: frozenset[bytes]) -> Headers:

@@ -1,4 +1,4 @@
-"""The OpenAI dialect: chat completions, completions, embeddings and responses.
+"""The OpenAI dialect: chat completions, completions, embeddings, responses and images.
 
 Spoken by OpenAI, Azure, vLLM, Ollama, llama.cpp, Groq, OpenRouter and most others; what sets them apart
 is a row of ``vendors.toml``. A client that speaks it too gets bytes through unchanged, except for the
@@ -14,18 +14,23 @@ from farthing.core.nouns import Terms
 from farthing.gateway.ports import Ask, Call, Provider, Reading, Target
 from farthing.gateway.providers import _openai_chat, _passthrough
 from farthing.gateway.providers._openai_gauge import ChatGauge, ResponseGauge
+from farthing.gateway.providers._openai_images import ImageGauge
 from farthing.gateway.providers._translate import translated
-from farthing.gateway.providers._upstream import cannot, picked, post
+from farthing.gateway.providers._upstream import cannot, content_type_of, picked, post
 from farthing.gateway.vendors import Vendor, vendor
 from farthing.gateway.wire import splice
 from farthing.gateway.wire.clients import client_of
+from farthing.gateway.wire.images import pictures_of, renamed_form
 
 _PATHS = {
     Operation.CHAT: "/chat/completions",
     Operation.COMPLETION: "/completions",
     Operation.EMBEDDING: "/embeddings",
     Operation.RESPONSE: "/responses",
+    Operation.IMAGE: "/images/generations",
+    Operation.IMAGE_EDIT: "/images/edits",
 }
+_IMAGES = (Operation.IMAGE, Operation.IMAGE_EDIT)
 _FORWARDED = frozenset((b"openai-beta", b"x-client-request-id"))
 _AZURE_VERSION = "2024-10-21"
 _NOTHING: frozenset[str] = frozenset()
@@ -50,7 +55,8 @@ class OpenAI:
         else:
             raise cannot(call, self.name)
         place = _azure(target, path) if row.paths == "azure" else path
-        return post(target.provider, place, body, forward=picked(call, _FORWARDED))
+        content_type = content_type_of(call) if call.operation in _IMAGES else _passthrough.JSON
+        return post(target.provider, place, body, forward=picked(call, _FORWARDED), content_type=content_type)
 
     def reading(self, call: Call, target: Target, status: int, headers: Mapping[bytes, bytes]) -> Reading:
         row = vendor(target.provider.vendor)
@@ -64,6 +70,8 @@ class OpenAI:
         strip = not call.wants_usage
         if call.operation is Operation.RESPONSE:
             gauge = ResponseGauge()
+        elif call.operation in _IMAGES:
+            gauge = ImageGauge(pictures_of(call.body, content_type_of(call)))
         else:
             gauge = ChatGauge(call.operation, strip=strip, flavor=row.usage)
         if _passthrough.is_stream(call, headers):
@@ -83,6 +91,8 @@ def _body(call: Call, target: Target, row: Vendor) -> bytes:
     tier = _TIERS.get(target.terms) if call.operation in _TIERED else None
     if not (renames or asks or adapts or tier):
         return call.body
+    if call.operation in _IMAGES and content_type_of(call) != _passthrough.JSON:
+        return renamed_form(call.body, content_type_of(call), target.model)
     fields = splice.fields_of(call.body)
     changes: dict[str, bytes] = {"model": msgspec.json.encode(target.model)} if renames else {}
     if tier:

@@ -9,6 +9,8 @@ _OPENAI = {
     "completions": Operation.COMPLETION,
     "embeddings": Operation.EMBEDDING,
     "responses": Operation.RESPONSE,
+    "images/generations": Operation.IMAGE,
+    "images/edits": Operation.IMAGE_EDIT,
 }
 _ANTHROPIC = {
     "messages": Operation.MESSAGE,

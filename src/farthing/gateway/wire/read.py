@@ -13,6 +13,7 @@ from farthing.core.decode import decode_json
 from farthing.core.errors import InputError
 from farthing.core.facts import Operation
 from farthing.gateway.ports import Call, Caller, Headers
+from farthing.gateway.wire.images import ImageHead, read_images
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
@@ -111,8 +112,9 @@ class CountHead(msgspec.Struct, frozen=True, gc=False):
     tools: list[msgspec.Raw] | None = None
 
 
-Head = ChatHead | CompletionHead | EmbeddingHead | ResponseHead | MessageHead | CountHead
+Head = ChatHead | CompletionHead | EmbeddingHead | ResponseHead | MessageHead | CountHead | ImageHead
 
+_IMAGES = (Operation.IMAGE, Operation.IMAGE_EDIT)
 _HEADS: dict[Operation, type[Head]] = {
     Operation.CHAT: ChatHead,
     Operation.COMPLETION: CompletionHead,
@@ -155,7 +157,10 @@ def read_call(
     pays, where the key leaves it open; ``x-farthing-tags`` and ``x-farthing-regions`` (separated by
     commas) narrow the route; ``x-farthing-label-NAME`` is kept with the request.
     """
-    head: Head = decode_json(body, _HEADS[operation])
+    if operation in _IMAGES:
+        head: Head = read_images(body, dict(headers).get(b"content-type", b""))
+    else:
+        head = decode_json(body, _HEADS[operation])
     call = Call(
         request_id=request_id,
         at=at,
@@ -167,15 +172,26 @@ def read_call(
         stream=bool(getattr(head, "stream", None)),
         wants_usage=_wants_usage(head),
         output_limit=_limit(head),
-        input_estimate=len(body),
+        choices=getattr(head, "n", None) or 1,
+        most=head.most if isinstance(head, ImageHead) else None,
+        input_estimate=head.input_estimate if isinstance(head, ImageHead) else len(body),
         needs=_needs(head),
         caller=caller,
         headers=headers,
     )
-    own = [(name[len(_OWN) :].decode("latin-1"), value) for name, value in headers if name.startswith(_OWN)]
-    category = _apply(call, own) if own else ""
-    call.labels = {**call.labels, "category": caller.category or category or "inference"}
+    apply_headers(call)
     return call
+
+
+def apply_headers(call: Call, *, known: tuple[str, ...] = ()) -> None:
+    """Fill in what the client's own headers say of a call. Raises ``InputError`` for one that means nothing.
+
+    ``known`` are names of headers that whoever calls reads itself.
+    """
+    own = [(name[len(_OWN) :].decode("latin-1"), value) for name, value in call.headers if name.startswith(_OWN)]
+    own = [(name, value) for name, value in own if name not in known]
+    category = _apply(call, own) if own else ""
+    call.labels = {**call.labels, "category": call.caller.category or category or "inference"}
 
 
 def _wants_usage(head: Head) -> bool:
@@ -195,6 +211,8 @@ def _limit(head: Head) -> int:
             return head.max_output_tokens or 0
         case MessageHead():
             return head.max_tokens
+        case ImageHead():
+            return head.output_limit
         case _:
             return 0
 
@@ -280,4 +298,16 @@ def _set_regions(call: Call, words: frozenset[str]) -> None:
     call.regions = words
 
 
-_LISTS: dict[str, Callable[[Call, frozenset[str]], None]] = {"tags": _set_tags, "regions": _set_regions}
+def _set_cap(call: Call, words: frozenset[str]) -> None:
+    if not words <= {"off", "on"}:
+        raise InputError(
+            "on or off", field="x-farthing-cap", value=", ".join(words), remedy="Write off to refuse shorter answers"
+        )
+    call.whole = "off" in words
+
+
+_LISTS: dict[str, Callable[[Call, frozenset[str]], None]] = {
+    "tags": _set_tags,
+    "regions": _set_regions,
+    "cap": _set_cap,
+}

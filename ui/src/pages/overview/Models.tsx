@@ -1,16 +1,16 @@
-import { createColumnHelper } from "@tanstack/react-table";
 import { useMemo } from "react";
 import { useLocation } from "wouter";
 import { href } from "../../api/client";
 import type { Group, Overview } from "../../api/types";
 import { Money } from "../../components/Money";
 import { CsvLink, Table } from "../../components/Table";
+import { columnHelper } from "../../columns";
 import { count, share } from "../../format";
 import { decimalsFor } from "../../money";
 import { pricedCost } from "../../priced";
 import { named, useLinkTo, useQuestion, useView } from "../../view";
 
-const column = createColumnHelper<Group>();
+const column = columnHelper<Group>();
 
 function columnsOf(models: readonly Group[], currency: string) {
   const costs = decimalsFor(models.map((model) => model.total.cost));

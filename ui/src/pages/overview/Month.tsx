@@ -4,7 +4,7 @@ import { useMemo } from "react";
 import { href } from "../../api/client";
 import { useSpend } from "../../api/queries";
 import type { Overview, SpendAnswer } from "../../api/types";
-import { axisMoney, ground, tip } from "../../chart-style";
+import { axisMoney, course, ground, tip } from "../../chart-style";
 import { Chart } from "../../components/Chart";
 import { Bone, Shown } from "../../components/State";
 import { CsvLink } from "../../components/Table";
@@ -63,18 +63,11 @@ function monthOption(overview: Overview, totals: readonly string[], days: readon
   const low = projection === null ? [] : ahead(projection.low);
   const high = projection === null ? [] : ahead(projection.high);
   const mid = projection === null ? [] : ahead(projection.mid);
-  const accent = token("accent");
-  const quiet = { type: "line", symbol: "none", silent: true };
   return {
     ...rest,
     xAxis: { ...category, boundaryGap: false, data: days.map((day) => nameOf(day, overview.zone)) },
     yAxis,
-    series: [
-      { ...quiet, data: low, stack: "band", stackStrategy: "all", lineStyle: { opacity: 0 } },
-      { ...quiet, data: high.map((value, index) => (value === null ? null : value - (low[index] ?? 0))), stack: "band", stackStrategy: "all", lineStyle: { opacity: 0 }, areaStyle: { color: accent, opacity: 0.13 } },
-      { ...quiet, data: mid, lineStyle: { color: accent, width: 1.5, type: [4, 4], opacity: 0.7 } },
-      { type: "line", symbol: "none", data: totals.map(approx), lineStyle: { color: accent, width: 2 }, itemStyle: { color: accent }, emphasis: { disabled: true } },
-    ],
+    series: course({ soFar: totals.map(approx), low, mid, width: high.map((value, index) => (value === null ? null : value - (low[index] ?? 0))) }),
   };
 }
 

@@ -1,12 +1,13 @@
 import { Link } from "wouter";
 import type { Overview } from "../../api/types";
+import { Money } from "../../components/Money";
 import { count, plural, share } from "../../format";
-import { exact } from "../../money";
+import { decimalsFor, exact } from "../../money";
 import { useLinkTo, useView } from "../../view";
 
 /** What the totals do not hold, and what went wrong: said in words beside the figures. */
 export function Notices({ overview }: { overview: Overview }) {
-  const { total, other_currencies } = overview;
+  const { total, other_currencies, redundancy, currency } = overview;
   const [view] = useView();
   const linkTo = useLinkTo();
   const others = Object.entries(other_currencies);
@@ -28,6 +29,13 @@ export function Notices({ overview }: { overview: Overview }) {
             <b className="figure">{count(total.errors)}</b> of {plural(total.requests, "request")} failed ({share(total.errors / Math.max(1, total.requests))}).
           </span>
           <Link href={failed}>Show them</Link>
+        </p>
+      ) : null}
+      {redundancy.requests > 0 ? (
+        <p className="notice info">
+          <span>
+            Redundancy cost <Money amount={redundancy.unpriced >= redundancy.requests ? null : redundancy.cost} decimals={decimalsFor([redundancy.cost])} currency={currency} />: {redundancy.roles.map((each) => `${count(each.requests)} by ${each.role}`).join(", ")}. It is in the totals.
+          </span>
         </p>
       ) : null}
       {others.length > 0 ? (

@@ -1,4 +1,3 @@
-import { createColumnHelper } from "@tanstack/react-table";
 import { useMemo } from "react";
 import { Link, useLocation } from "wouter";
 import { href } from "../../api/client";
@@ -6,12 +5,13 @@ import type { Overview, RequestRow } from "../../api/types";
 import { Money } from "../../components/Money";
 import { StatusTag } from "../../components/Status";
 import { CsvLink, Table } from "../../components/Table";
+import { columnHelper } from "../../columns";
 import { duration } from "../../format";
 import { decimalsFor } from "../../money";
 import { clock } from "../../time";
 import { named, useLinkTo, useQuestion, useView } from "../../view";
 
-const column = createColumnHelper<RequestRow>();
+const column = columnHelper<RequestRow>();
 
 function columnsOf(rows: readonly RequestRow[], zone: string, address: (row: RequestRow) => string) {
   const costs = decimalsFor(rows.flatMap((row) => row.cost ?? []));

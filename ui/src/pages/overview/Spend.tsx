@@ -1,5 +1,4 @@
 /** Spend over time and its table: one object with the same groups, colors and total. */
-import { createColumnHelper } from "@tanstack/react-table";
 import { useMemo, useState } from "react";
 import { requestParameters } from "../../api/queries";
 import { href } from "../../api/client";
@@ -8,6 +7,7 @@ import { Chart } from "../../components/Chart";
 import { spoken, useDimensions } from "../../components/Filters";
 import { Change, Money } from "../../components/Money";
 import { CsvLink, Table } from "../../components/Table";
+import { columnHelper } from "../../columns";
 import { count, plural, share } from "../../format";
 import { decimalsFor, isZero, money } from "../../money";
 import { pricedCost } from "../../priced";
@@ -18,7 +18,7 @@ import { named, useQuestion, useView } from "../../view";
 import { bucketName, spendOption, spendTip } from "./spend-option";
 
 const GRAINS = { none: "Spend", hour: "Hourly spend", day: "Daily spend", week: "Weekly spend", month: "Monthly spend" };
-const column = createColumnHelper<Group>();
+const column = columnHelper<Group>();
 
 function capital(words: string): string {
   return words.charAt(0).toUpperCase() + words.slice(1);

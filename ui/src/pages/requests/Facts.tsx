@@ -12,7 +12,7 @@ interface Props {
 }
 
 /** Every attempt, where there was more than one. */
-export function Attempts({ detail: { attempts, currency } }: Props) {
+export function Attempts({ detail: { attempts, roles, currency } }: Props) {
   if (attempts.length < 2) return null;
   return (
     <section aria-labelledby="attempts">
@@ -21,9 +21,11 @@ export function Attempts({ detail: { attempts, currency } }: Props) {
         <table className="plain">
           <caption className="hidden-text">Attempts</caption>
           <tbody>
-            {attempts.map((attempt) => (
+            {attempts.map((attempt, index) => (
               <tr key={attempt.attempt}>
-                <td className="figure">{attempt.attempt}.</td>
+                <td className="figure">
+                  {attempt.attempt}. {roles[index] ? <span className="tag">{roles[index]}</span> : null}
+                </td>
                 <td title={attempt.error}>{attempt.offer || attempt.provider}</td>
                 <td>
                   <StatusTag status={attempt.status} kind={attempt.error_kind} />

@@ -1,16 +1,15 @@
 /** One request, explained, beside the list it was picked from. */
-import { useEffect, useRef } from "react";
+import { Link } from "wouter";
 import { useRequest } from "../../api/queries";
 import type { RequestDetail } from "../../api/types";
-import { Copy } from "../../components/Copy";
-import { Icon } from "../../components/Icon";
+import { Drawer } from "../../components/Drawer";
 import { Money } from "../../components/Money";
 import { Shown } from "../../components/State";
 import { StatusTag } from "../../components/Status";
 import { duration, share } from "../../format";
 import { approx, compare, isZero } from "../../money";
 import { moment } from "../../time";
-import { useView } from "../../view";
+import { useLinkTo, useView } from "../../view";
 import { Attempts, Belongs, Identifiers, Tokens } from "./Facts";
 import { Formula } from "./Formula";
 import { Routing } from "./Routing";
@@ -42,12 +41,15 @@ function Summary({ detail }: { detail: RequestDetail }) {
 }
 
 function Body({ detail }: { detail: RequestDetail }) {
+  const linkTo = useLinkTo();
+  const limit = detail.tags["farthing.limit"];
   return (
     <>
       <Summary detail={detail} />
       {detail.error === "" ? null : (
         <p className="notice bad">
           <b>{detail.error_kind.replaceAll("_", " ")}</b> {detail.error}
+          {limit === undefined ? null : <Link href={linkTo("/budgets", { open: limit })}>The limit that refused it</Link>}
         </p>
       )}
       <Formula detail={detail} />
@@ -64,30 +66,11 @@ function Body({ detail }: { detail: RequestDetail }) {
 export function RequestDrawer({ id, onClose }: { id: string; onClose: () => void }) {
   const answer = useRequest(id);
   const [view] = useView();
-  const title = useRef<HTMLHeadingElement>(null);
-  useEffect(() => {
-    title.current?.focus({ preventScroll: true });
-  }, []);
   const detail = answer.data;
+  const note = detail === undefined ? <span className="mono">{id}</span> : <>{moment(new Date(detail.at), view.zone)} <StatusTag status={detail.status} kind={detail.error_kind} /></>;
   return (
-    <aside className="drawer" role="dialog" aria-modal="false" aria-labelledby="drawer-title">
-      <header>
-        <div className="grow">
-          <h2 id="drawer-title" ref={title} tabIndex={-1}>
-            {detail === undefined ? "Request" : detail.model || detail.requested_model}
-          </h2>
-          <p className="faint small row" style={{ gap: 6 }}>
-            {detail === undefined ? <span className="mono">{id}</span> : <>{moment(new Date(detail.at), view.zone)} <StatusTag status={detail.status} kind={detail.error_kind} /></>}
-          </p>
-        </div>
-        <Copy text={location.href} what="link to this request" icon="link" />
-        <button type="button" className="icon-button" aria-label="Close" onClick={onClose}>
-          <Icon name="close" />
-        </button>
-      </header>
-      <div className="drawer-body">
-        <Shown of={answer}>{(shown) => <Body detail={shown} />}</Shown>
-      </div>
-    </aside>
+    <Drawer title={detail === undefined ? "Request" : detail.model || detail.requested_model} note={note} what="this request" onClose={onClose}>
+      <Shown of={answer}>{(shown) => <Body detail={shown} />}</Shown>
+    </Drawer>
   );
 }

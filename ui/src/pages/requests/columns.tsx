@@ -1,15 +1,15 @@
-import { createColumnHelper } from "@tanstack/react-table";
 import { Link } from "wouter";
 import type { RequestRow } from "../../api/types";
 import { Money } from "../../components/Money";
 import { StatusTag } from "../../components/Status";
+import { columnHelper } from "../../columns";
 import { count, duration } from "../../format";
 import { isZero, subtract } from "../../money";
 import { dayOf, moment, shortDay } from "../../time";
 import { type Order, type View, write } from "../../url";
 import { named } from "../../view";
 
-const column = createColumnHelper<RequestRow>();
+const column = columnHelper<RequestRow>();
 
 /** Single requests cost fractions of a cent, and rows keep their form when a costly one comes in. */
 const DECIMALS = 6;

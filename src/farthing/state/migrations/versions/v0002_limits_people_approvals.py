@@ -12,6 +12,7 @@ _NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 def upgrade() -> None:
     """What hard limits, approvals and roles need."""
+    op.add_column("audit", sa.Column("hash", sa.String(64), nullable=False, server_default=""))
     op.add_column("keys", sa.Column("category", sa.String(64), nullable=False, server_default=""))
     _limits()
     _people()
@@ -23,6 +24,8 @@ def _limits() -> None:
         sa.Column("id", sa.String(32), primary_key=True),
         sa.Column("name", sa.String(200), nullable=False),
         sa.Column("spec", sa.JSON, nullable=False),
+        sa.Column("pieces", sa.BigInteger, nullable=False),
+        sa.Column("hard", sa.Boolean, nullable=False),
         sa.Column("created", _MOMENT, nullable=False),
         sa.Column("removed", _MOMENT),
     )
@@ -42,17 +45,16 @@ def _limits() -> None:
     )
     op.create_table(
         "leases",
-        sa.Column("number", _NUMBER, primary_key=True, autoincrement=True),
+        sa.Column("holder", sa.String(100), primary_key=True),
+        sa.Column("turn", sa.BigInteger, primary_key=True),
         sa.Column("pot_id", sa.BigInteger, sa.ForeignKey("pots.id"), nullable=False),
-        sa.Column("holder", sa.String(100), nullable=False),
         sa.Column("granted", sa.BigInteger, nullable=False),
         sa.Column("spent", sa.BigInteger, nullable=False),
         sa.Column("doubt", sa.BigInteger, nullable=False),
         sa.Column("message", sa.BigInteger, nullable=False),
         sa.Column("renewed", _MOMENT, nullable=False),
-        sa.UniqueConstraint("pot_id", "holder"),
     )
-    op.create_index("leases_holder", "leases", ["holder"])
+    op.create_index("leases_pot", "leases", ["pot_id"])
     op.create_table(
         "rolled",
         sa.Column("pot_id", sa.BigInteger, sa.ForeignKey("pots.id"), primary_key=True),
@@ -66,6 +68,9 @@ def _limits() -> None:
         sa.Column("facts", sa.JSON, nullable=False),
         sa.Column("created", _MOMENT, nullable=False),
         sa.Column("settled", _MOMENT),
+        sa.Column("kind", sa.String(16), nullable=False),
+        sa.Column("owner", sa.String(64), nullable=False),
+        sa.Index("batches_owner", "owner", "kind", "created"),
     )
 
 
@@ -108,23 +113,33 @@ def _people() -> None:
         sa.Column("action", sa.String(64), nullable=False),
         sa.Column("subject", sa.String(200), nullable=False),
         sa.Column("summary", sa.String(500), nullable=False),
+        sa.Column("category", sa.String(64), nullable=False),
         sa.Column("amount", sa.String(40)),
         sa.Column("scope", sa.JSON, nullable=False),
         sa.Column("payload", sa.JSON, nullable=False),
+        sa.Column("digest", sa.String(64), nullable=False),
+        sa.Column("collected", sa.Boolean, nullable=False),
         sa.Column("duty", sa.String(64), nullable=False),
+        sa.Column("instead", sa.JSON, nullable=False),
         sa.Column("wanted", sa.Integer, nullable=False),
+        sa.Column("reason", sa.String(500), nullable=False),
+        sa.Column("asker", sa.String(200), nullable=False),
         sa.Column("asked_by", sa.String(200), nullable=False),
         sa.Column("asked", _MOMENT, nullable=False),
         sa.Column("expires", _MOMENT, nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("tries", sa.Integer, nullable=False),
+        sa.Column("begun", _MOMENT),
         sa.Column("closed", _MOMENT),
         sa.Column("result", sa.JSON),
     )
     op.create_index("approvals_state", "approvals", ["state", "asked"])
+    op.create_index("approvals_digest", "approvals", ["digest"])
     op.create_table(
         "votes",
         sa.Column("approval", sa.String(32), sa.ForeignKey("approvals.id"), primary_key=True),
         sa.Column("person", sa.String(200), primary_key=True),
+        sa.Column("name", sa.String(200), nullable=False),
         sa.Column("verdict", sa.String(16), nullable=False),
         sa.Column("comment", sa.String(2000), nullable=False),
         sa.Column("at", _MOMENT, nullable=False),
@@ -138,9 +153,14 @@ def _people() -> None:
         sa.Column("title", sa.String(300), nullable=False),
         sa.Column("body", sa.JSON, nullable=False),
         sa.Column("raised", _MOMENT, nullable=False),
+    )
+    op.create_table(
+        "deliveries",
+        sa.Column("notice", sa.BigInteger, sa.ForeignKey("notices.id"), primary_key=True),
+        sa.Column("target", sa.String(200), primary_key=True),
         sa.Column("due", _MOMENT),
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("delivered", _MOMENT),
         sa.Column("error", sa.String(1000), nullable=False),
     )
-    op.create_index("notices_due", "notices", ["due"])
+    op.create_index("deliveries_due", "deliveries", ["due"])

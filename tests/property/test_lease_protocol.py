@@ -1,0 +1,323 @@
+"""Whatever is lost, late, heard twice, killed, buried or skewed: no limit is overspent, and no money comes or goes.
+
+Real accounts with real records talk with a real store; only the way between them is imagined.
+"""
+
+import itertools
+import shutil
+import tempfile
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from farthing.core.leases import Ask, Message, Reply
+from farthing.core.limits import Limit, Measure, Span
+from farthing.gateway.limits.account import Account, Tally, dead_tallies
+from farthing.state.audit import Change
+from farthing.state.leases import FOREVER
+from farthing.state.store import Store
+from farthing.state.tables import leases, pots
+
+EPOCH = datetime(2026, 3, 1, 12, tzinfo=UTC)
+CAP = 100
+MINUTE = 60.0
+
+
+class World:
+    """A store, and the true time. ``lives`` makes names that were never used before."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store = Store.open(f"sqlite:///{folder / 'state.db'}")
+        self.lives = itertools.count(1)
+        self.seconds = 0.0
+
+    @property
+    def now(self) -> datetime:
+        return EPOCH + timedelta(seconds=self.seconds)
+
+    def change(self) -> Change:
+        return Change(actor="test", at=self.now)
+
+    def limit(self, *, rolling: bool = False, hard: bool = True) -> Limit:
+        per = Span.MINUTE if rolling else Span.ONCE
+        made = Limit(
+            id="", name=f"limit {next(self.lives)}", measure=Measure.REQUESTS, amount=Decimal(CAP), per=per,
+            rolling=rolling, hard=hard,
+        )  # fmt: skip
+        return self.store.limits.create(self.change(), made)
+
+    def pot(self, limit: Limit) -> dict[str, int]:
+        """The pot's row with sums of its slices, as they stand in the store."""
+        granted = sa.func.coalesce(sa.func.sum(leases.c.granted), 0).label("granted")
+        spent = sa.func.coalesce(sa.func.sum(leases.c.spent), 0).label("spent")
+        joined = sa.outerjoin(pots, leases, pots.c.id == leases.c.pot_id)
+        query = sa.select(pots.c.used, pots.c.doubt, pots.c.leased, granted, spent).select_from(joined)
+        with self.store._database.read() as connection:
+            row = connection.execute(query.where(pots.c.limit_id == limit.id).group_by(pots.c.id)).mappings().first()
+        return dict(row) if row else {"used": 0, "doubt": 0, "leased": 0, "granted": 0, "spent": 0}
+
+    def granted(self, holder: str) -> int:
+        with self.store._database.read() as connection:
+            return connection.execute(sa.select(leases.c.granted).where(leases.c.holder == holder)).scalar() or 0
+
+    def close(self) -> None:
+        self.store.close()
+        shutil.rmtree(self.folder)
+
+
+class Holder:
+    """A worker with one account, whose clock is wrong by ``skew`` seconds."""
+
+    def __init__(self, world: World, limit: Limit, *, skew: float = 0) -> None:
+        self.world = world
+        self.name = f"holder-{next(world.lives)}"
+        self.skew = skew
+        self.tally = Tally(world.folder / "tallies", self.name)
+        self.account = Account(limit, (limit.id, "", FOREVER), None, 1, self.tally, now=0)
+        self.number = 0
+        self.awaited: Message | None = None
+        self.held: list[int] = []
+        self.spent = 0
+
+    def hold(self, amount: int) -> bool:
+        if self.account.free < amount:
+            return False
+        self.account.hold(amount)
+        self.held.append(amount)
+        return True
+
+    def settle(self, spent: int) -> None:
+        self.account.settle(self.held.pop(0), spent)
+        self.spent += spent
+
+    def speak(self, *, need: int = 0) -> Message | None:
+        """The next message: a report, and what a request waits for, if one does. An older one is given up."""
+        if self.awaited is not None:
+            self.account.unheard()
+        self.number += 1
+        self.account.short = need > 0
+        self.account.waiting = int(need > 0)
+        part = self.account.word(self.world.seconds, self.world.now, 1.0)
+        if part is None:
+            return None
+        short = need - max(0, self.account.free)
+        asks = (Ask(((1, short),)),) if need and short > 0 else ()
+        self.awaited = Message(holder=self.name, number=self.number, slices=(part,), asks=asks)
+        return self.awaited
+
+    def hear(self, message: Message, reply: Reply) -> None:
+        if message is self.awaited:
+            self.awaited = None
+            self.account.hear(reply.slices[0], message.slices[0].spent)
+
+    def deliver(self, message: Message) -> Reply:
+        now = self.world.now + timedelta(seconds=self.skew)
+        reply = self.world.store.leases.exchange(message, now)
+        for ask, met in zip(message.asks, reply.met, strict=True):
+            assert met is False or reply.slices[0].granted >= message.slices[0].spent + ask.needs[0][1]
+        return reply
+
+    def die(self) -> int:
+        """Killed: returns the worst case of what was under way."""
+        self.tally.abandon()
+        return sum(self.held)
+
+    def finish(self) -> None:
+        """Settle and give everything back, over a way that loses nothing."""
+        while self.held:
+            self.settle(self.held[0])
+        self.account.ends = self.world.now - timedelta(days=1)
+        for _ in range(2):
+            message = self.speak()
+            if message is not None:
+                self.hear(message, self.deliver(message))
+        self.tally.close()
+
+
+def bury(world: World, name: str) -> None:
+    """What whoever finds the record of a dead worker does. The record stays, as if it died before removing it."""
+    for tally in dead_tallies(world.folder / "tallies"):
+        if tally.holder == name:
+            world.store.leases.bury(name, tally.remains(), world.now)
+        tally.done(settled=False)
+
+
+class Protocol(RuleBasedStateMachine):
+    """Holders of slices of one limit, and a way to the store that loses, delays, repeats and reorders messages."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = WORLD[0]
+        self.alive: list[Holder] = []
+        self.dead: dict[str, Holder] = {}
+        self.buried: set[str] = set()
+        self.transit: list[tuple[Holder, Message]] = []
+        self.lost_worst = 0
+        self.gone_spent = 0
+        self.excess = 0
+        self.bound = CAP
+
+    @initialize(rolling=st.booleans())
+    def begin(self, rolling: bool) -> None:
+        self.rolling = rolling
+        self.limit = self.world.limit(rolling=rolling)
+        self.used: list[tuple[float, int]] = []
+
+    @precondition(lambda self: len(self.alive) < 4)
+    @rule(skew=st.sampled_from([-4000.0, -5.0, 0.0, 5.0, 4000.0]))
+    def start(self, skew: float) -> None:
+        """Hosts that share a SQLite file share their clock; only what a rolling span counts depends on it."""
+        self.alive.append(Holder(self.world, self.limit, skew=0 if self.rolling else skew))
+
+    @precondition(lambda self: self.alive)
+    @rule(data=st.data(), amount=st.integers(1, 40))
+    def hold(self, data, amount: int) -> None:
+        self._any(data).hold(amount)
+
+    @precondition(lambda self: any(h.held for h in self.alive))
+    @rule(data=st.data(), part=st.integers(0, 4), overrun=st.sampled_from([0, 0, 0, 7]))
+    def settle(self, data, part: int, overrun: int) -> None:
+        holder = data.draw(st.sampled_from([h for h in self.alive if h.held]))
+        spent = holder.held[0] * part // 4 + (overrun if part == 4 else 0)
+        self.excess += max(0, spent - holder.held[0])
+        holder.settle(spent)
+        self.used.append((self.world.seconds, spent))
+
+    @precondition(lambda self: self.alive)
+    @rule(data=st.data(), need=st.sampled_from([0, 0, 5, 20, 60]))
+    def speak(self, data, need: int) -> None:
+        """A message sets out; it may arrive at any time, or never."""
+        holder = self._any(data)
+        message = holder.speak(need=need)
+        if message is not None:
+            self.transit.append((holder, message))
+
+    @precondition(lambda self: self.alive)
+    @rule(data=st.data(), need=st.sampled_from([0, 5, 20, 60]))
+    def talk(self, data, need: int) -> None:
+        """A message that arrives at once, and its answer too."""
+        holder = self._any(data)
+        message = holder.speak(need=need)
+        if message is not None:
+            holder.hear(message, holder.deliver(message))
+
+    @precondition(lambda self: self.transit)
+    @rule(data=st.data(), again=st.booleans(), answered=st.booleans())
+    def arrive(self, data, again: bool, answered: bool) -> None:
+        """Any message arrives, also out of order, a second time, or from a holder that has died."""
+        place = data.draw(st.integers(0, len(self.transit) - 1))
+        holder, message = self.transit[place]
+        if not again:
+            del self.transit[place]
+        if holder.name in self.buried and not self.world.granted(holder.name):
+            return  # its first message would have had to set out after its death
+        reply = holder.deliver(message)
+        if answered and holder.name not in self.dead:
+            holder.hear(message, reply)
+
+    @precondition(lambda self: self.alive)
+    @rule(data=st.data())
+    def crash(self, data) -> None:
+        holder = self._any(data)
+        self.alive.remove(holder)
+        self.dead[holder.name] = holder
+        self.lost_worst += holder.die()
+        self.gone_spent += holder.spent
+        self.used.append((self.world.seconds, sum(holder.held)))
+
+    @precondition(lambda self: self.dead)
+    @rule(data=st.data())
+    def bury(self, data) -> None:
+        """Also more than once."""
+        name = data.draw(st.sampled_from(sorted(self.dead)))
+        bury(self.world, name)
+        self.buried.add(name)
+
+    @rule(amount=st.integers(0, 150))
+    def resize(self, amount: int) -> None:
+        self.limit = self.world.store.limits.change(self.world.change(), self.limit.id, amount=Decimal(amount))
+        pot = self.world.pot(self.limit)
+        self.bound = max(amount, pot["used"] + pot["leased"] + self._unreported())
+
+    @precondition(lambda self: self.alive)
+    @rule(data=st.data())
+    def follow(self, data) -> None:
+        self._any(data).account.follow(self.limit)
+
+    @rule(seconds=st.sampled_from([0.5, 3.0, 11.0, 31.0, 70.0]))
+    def wait(self, seconds: float) -> None:
+        self.world.seconds += seconds
+
+    @invariant()
+    def the_store_adds_up(self) -> None:
+        if not hasattr(self, "limit"):
+            return
+        pot = self.world.pot(self.limit)
+        assert pot["leased"] == pot["granted"] - pot["spent"] >= 0
+        assert 0 <= pot["doubt"] <= pot["spent"]
+        assert self.rolling or pot["used"] == pot["spent"]
+
+    @invariant()
+    def nobody_thinks_to_have_more_than_was_granted(self) -> None:
+        for holder in self.alive:
+            account = holder.account
+            assert account.spent + account.held + account.free <= max(self.world.granted(holder.name), 0)
+
+    @invariant()
+    def the_limit_holds(self) -> None:
+        """What is spent and may still be, at every instant, and within every span of a rolling one."""
+        if not hasattr(self, "limit"):
+            return
+        pot = self.world.pot(self.limit)
+        assert pot["used"] + pot["leased"] <= self.bound + self.excess
+        since = self.world.seconds - MINUTE if self.rolling else -1
+        spent = sum(amount for at, amount in self.used if at > since)
+        assert spent + sum(sum(holder.held) for holder in self.alive) <= self.bound + self.excess
+
+    def teardown(self) -> None:
+        """All is over: what was used is what was spent and the worst case of what died, to the piece."""
+        if not hasattr(self, "limit"):
+            return
+        self.alive, living = [], self.alive
+        for holder in living:
+            self.gone_spent += holder.spent + sum(holder.held)
+            holder.finish()
+        for name in self.dead:
+            bury(self.world, name)
+        pot = self.world.pot(self.limit)
+        assert pot["leased"] == 0
+        assert pot["spent"] == self.gone_spent + self.lost_worst
+        if not self.rolling:
+            assert pot["used"] == pot["spent"]
+        for tally in dead_tallies(self.world.folder / "tallies"):
+            tally.done(settled=True)
+
+    def _any(self, data) -> Holder:
+        return data.draw(st.sampled_from(self.alive))
+
+    def _unreported(self) -> int:
+        """Use that rolled out of the store's sum may still be within the true span, so that the bound is generous."""
+        return sum(sum(h.held) + h.spent for h in self.alive) if self.rolling else 0
+
+
+WORLD: list[World] = []
+
+
+@pytest.fixture(autouse=True)
+def world():
+    made = World(Path(tempfile.mkdtemp()))
+    WORLD[:] = [made]
+    yield made
+    made.close()
+    WORLD.clear()
+
+
+class TestProtocol(Protocol.TestCase):
+    settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
