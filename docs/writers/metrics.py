@@ -7,10 +7,13 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import msgspec
+
 from docs.writers.markdown import code, table
 from farthing.app import worker
 from farthing.core.facts import Operation, RequestFact, Status
 from farthing.core.nouns import Scope
+from farthing.gateway.meter import ROLE
 from farthing.gateway.metrics import BUCKETS, MAX_SERIES, Metrics
 
 MEANINGS: Mapping[str, str] = {
@@ -25,6 +28,11 @@ MEANINGS: Mapping[str, str] = {
     "farthing_snapshot_made_seconds": "When the snapshot in use was made, in Unix time. A new one is made when "
     "settings, keys, providers or prices change.",
     "farthing_resident_bytes": "Memory of the worker, where the system tells.",
+    "farthing_further_attempts_total": "Attempts beyond the first of their requests, by why they were made: `retry`, "
+    "`failover` or `hedge`.",
+    "farthing_further_attempts_cost_usd_total": "What those attempts cost, as far as it is known.",
+    "farthing_breaker_state": "Whether a target gets requests: 0 closed, 1 half open, 2 open. A series without a "
+    "model is the whole account's.",
     "farthing_limit_admitted": "Requests that some limit is about and that were let through.",
     "farthing_limit_waited": "Requests that had to wait for others to give back what they held.",
     "farthing_limit_refused": "Requests that a limit did not cover.",
@@ -55,6 +63,8 @@ def families() -> Iterator[tuple[str, str, list[str]]]:
     """Name, kind and labels of each metric, as a worker that has seen something shows them."""
     metrics = Metrics("0")
     metrics.observe(_fact())
+    metrics.observe(msgspec.structs.replace(_fact(), attempt=2, tags={ROLE: "retry"}))
+    metrics.breakers = lambda: {("openai", "gpt-4o-mini"): 0}
     metrics.refuse(404)
     text = metrics.render(dict.fromkeys(gauges(), 1.0)).decode()
     for name, kind in re.findall(r"^# TYPE (\w+) (\w+)$", text, re.MULTILINE):

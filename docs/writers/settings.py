@@ -9,7 +9,10 @@ import msgspec
 from docs.writers.markdown import code, prose, sentences, summary, table
 from farthing.config import DETECTED, SettingsFile
 from farthing.core.nouns import Objective
+from farthing.gateway.limits.settings import LimitSettings
 from farthing.gateway.settings import GatewaySettings, ModelSettings, ProviderSettings, TargetSettings
+from farthing.governance.alerts import AlertSettings
+from farthing.governance.approvals import ApprovalSettings
 from farthing.ledger.settings import LedgerSettings
 from farthing.state.settings import StateSettings
 from farthing.web.settings import LoginSettings, OidcSettings, WebSettings

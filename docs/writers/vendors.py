@@ -26,6 +26,8 @@ def _row(name: str, row: Vendor) -> tuple[str, ...]:
 def _particulars(row: Vendor) -> Iterator[str]:
     if row.responses:
         yield "serves the Responses API itself"
+    if row.files:
+        yield "has files and batches"
     if not row.include_usage:
         yield "`stream_options.include_usage` is not sent"
     if row.max_tokens:

@@ -210,3 +210,42 @@ def test_passed_through_requests_keep_the_sdk_and_are_priced(running):
     elsewhere = openai.OpenAI(base_url=f"{running.url}/passthrough/groq", api_key=key, max_retries=0)
     with pytest.raises(openai.NotFoundError):
         elsewhere.models.list()
+
+
+def test_a_hard_budget_holds_batches_pictures_and_pass_through(running):
+    running.cli("budget", "set", "frugal", "--amount", "0.05", "--per", "day", "--org", "frugal")
+    sdk = client(running, running.key("--org", "frugal"))
+    raw = openai.OpenAI(base_url=f"{running.url}/passthrough/openai", api_key=sdk.api_key, max_retries=0)
+    capped = [chat("gpt-4o-mini", f"{n}", max_tokens=1000) for n in range(100)]
+    small, large = upload(sdk, requests_of(*capped)), upload(sdk, requests_of(*capped * 3))
+
+    def order(file_id: str):
+        return sdk.batches.create(input_file_id=file_id, endpoint="/v1/chat/completions", completion_window="24h")
+
+    with pytest.raises(openai.RateLimitError, match="frugal"):
+        order(large)
+    first = order(small)
+    with pytest.raises(openai.RateLimitError, match="frugal"):
+        order(small)
+    with pytest.raises(openai.RateLimitError, match="frugal"):
+        sdk.images.generate(model="gpt-image-1", prompt="a coin")
+    with pytest.raises(openai.RateLimitError, match="frugal"):
+        raw.moderations.create(input="fine?")
+    finished(sdk, first.id)
+    of_batch(running, first.id, at_least=100)
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        try:
+            order(small)
+            break
+        except openai.RateLimitError:
+            time.sleep(0.5)
+    else:
+        raise AssertionError("what the batch did not use was not given back")
+
+
+def test_an_account_added_at_run_time_cannot_lead_into_the_private_network(running, providers):
+    refused = running.cli("provider", "add", "inside", "--vendor", "openai", "--base-url", providers, check=False)
+    assert refused.returncode == 2
+    assert "private" in refused.stderr
+    assert "inside" not in running.cli("provider", "list").stdout

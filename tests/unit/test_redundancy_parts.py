@@ -174,6 +174,8 @@ def test_tokens_left_matter_to_calls_that_need_more():
     assert pace.free_at(NOW, 500) == NOW
     assert pace.free_at(NOW, 501) == NOW + 6
     assert pace.free_at(NOW + 7, 501) == NOW + 7
+    pace.heard({b"x-ratelimit-remaining-tokens": b"0", b"x-ratelimit-reset-tokens": b"6s"}, lambda: NOW)
+    assert pace.free_at(NOW) == NOW + 6
 
 
 @pytest.mark.parametrize(

@@ -66,8 +66,8 @@ export function requestsOf(limit: Limit, pot: Pot | undefined, zone: string, now
 
 /** Those of them that the limit refused. */
 export function refusedOf(limit: Limit, pot: Pot | undefined, zone: string, now: Date): Partial<View> {
-  const view = requestsOf(limit, undefined, zone, now);
-  return { ...requestsOf(limit, pot, zone, now), where: { ...view.where, "tag:farthing.limit": [limit.id], status: ["error"] } };
+  const view = requestsOf(limit, pot, zone, now);
+  return { ...view, where: { ...view.where, "tag:farthing.limit": [limit.id], status: ["error"] } };
 }
 
 /** Budgets of money that together cover a month once: they name different values of the same fields. */

@@ -16,7 +16,6 @@ from farthing.core.units import HOUR, INPUT, OUTPUT
 
 if TYPE_CHECKING:
     from farthing.app.local import Local
-    from farthing.app.local import Local
     from farthing.catalog.compare import Comparison
     from farthing.catalog.sources import Feed
 

@@ -13,7 +13,7 @@ import msgspec
 from farthing.core.errors import UpstreamError
 from farthing.core.facts import ErrorKind, RequestFact, Status
 from farthing.gateway import meter as metering
-from farthing.gateway import pace
+from farthing.gateway import pace, redact
 from farthing.gateway.client import Client, Reply
 from farthing.gateway.experience import Track
 from farthing.gateway.failure import ELSEWHERE
@@ -132,7 +132,7 @@ class Attempt:
         reading = self._reading = self._dialect.reading(self._call, self.target, answer.status, headers)
         meter = self._meter = reading.meter
         held = b""
-        async for data in answer.chunks():
+        async for data in redact.chunks(answer, self.target.provider.api_key):
             if self._first is None:
                 self._first = perf_counter()
                 self._waiting.pop(id(self), None)

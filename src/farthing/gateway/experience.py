@@ -77,7 +77,7 @@ class Track:
         self.total = Latency()
         self.ttft = Latency()
 
-    def against(self, now: float, tokens: int = 0) -> str:
+    def against(self, now: float, tokens: int = 1) -> str:
         """What speaks against sending a call of so many tokens here now, as a sentence; empty if nothing does."""
         account, health, pace = self.account, self.health, self.pace
         if account.rests_until and account.refuses(now):

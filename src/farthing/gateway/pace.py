@@ -83,7 +83,7 @@ class Pace:
         """It answered all the same."""
         self._wish = 0.0
 
-    def free_at(self, now: float, tokens: int = 0) -> float:
+    def free_at(self, now: float, tokens: int = 1) -> float:
         """When a call of so many tokens may be sent; ``now`` when at once."""
         at = max(self._empty_until, self._wish)
         if at <= now:

@@ -154,13 +154,14 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Ask(msgspec.Struct, kw_only=True, gc=False):
-    """One HTTP request to a provider."""
+    """One HTTP request to a provider. ``once``: it goes over a new connection, and never again by itself."""
 
     method: str
     url: str
     headers: Headers
     body: bytes
     timeouts: Timeouts | None = None
+    once: bool = False
 
 
 class Meter(msgspec.Struct, kw_only=True, gc=False):

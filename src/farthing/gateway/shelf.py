@@ -166,7 +166,7 @@ def request(provider: Provider, method: str, suffix: str) -> Ask:
 async def _body(answer: Answer, provider: Provider) -> bytes:
     pieces: list[bytes] = []
     size = 0
-    async for data in answer.chunks():
+    async for data in redact.chunks(answer, provider.api_key):
         size += len(data)
         if size > MOST_JSON:
             raise UpstreamError(

@@ -229,9 +229,15 @@ def _older(connection: sa.Connection) -> str:
 
 
 def _oldest_first(connection: sa.Connection) -> Iterator[Entry]:
-    rows = connection.execution_options(yield_per=_PAGE).execute(sa.select(audit).order_by(audit.c.number))
-    for row in rows.mappings():
-        yield _entry(row)
+    """All entries, read page by page: whoever stops in the middle leaves nothing open."""
+    above: int | None = None
+    while True:
+        query = sa.select(audit).order_by(audit.c.number).limit(_PAGE)
+        page = connection.execute(query if above is None else query.where(audit.c.number > above)).mappings().all()
+        yield from map(_entry, page)
+        if len(page) < _PAGE:
+            return
+        above = page[-1]["number"]
 
 
 def _narrowed(asked: AuditQuestion) -> sa.Select[Any]:

@@ -28,7 +28,7 @@ _ASKED = {"approve": "Agree to this?", "deny": "Say no to this?"}
 
 
 def pages(services: Services) -> tuple[Any, ...]:
-    """The handlers of ``/approvals`` and ``/approvals/ID``, outside the API: paths with handlers below need their own."""
+    """The handlers of ``/approvals`` and ``/approvals/ID``, outside the API: such paths need their own."""
 
     @get("/approvals", include_in_schema=False)
     async def open_list(request: Request[Any, Any, Any]) -> Response[bytes]:

@@ -8,7 +8,7 @@ import { Header } from "../components/Header";
 import { Icon } from "../components/Icon";
 import { Money } from "../components/Money";
 import { Empty, Shown } from "../components/State";
-import { CsvButton, Table } from "../components/Table";
+import { CsvButton, Frame, Table } from "../components/Table";
 import type { Columns } from "../csv";
 import { money } from "../money";
 import { useRowKeys } from "../row-keys";
@@ -59,18 +59,20 @@ function Rules({ rules }: { rules: RulesAnswer }) {
         </div>
       </header>
       <div className="body">
-        <table className="plain">
-          <caption className="hidden-text">Who has to agree to what</caption>
-          <tbody>
-            {rules.rules.map((rule) => (
-              <tr key={`${rule.category} ${rule.duty}`}>
-                <td>{rule.category === "*" ? "anything else" : rule.category}</td>
-                <td className="number">from {money(rule.least, 0)} a month</td>
-                <td>{rule.duty}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
+        <Frame caption="Who has to agree to what">
+          <table className="plain">
+            <caption className="hidden-text">Who has to agree to what</caption>
+            <tbody>
+              {rules.rules.map((rule) => (
+                <tr key={`${rule.category} ${rule.duty}`}>
+                  <td>{rule.category === "*" ? "anything else" : rule.category}</td>
+                  <td className="number">from {money(rule.least, 0)} a month</td>
+                  <td>{rule.duty}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </Frame>
       </div>
     </section>
   );

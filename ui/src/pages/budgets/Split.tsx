@@ -5,6 +5,7 @@ import { post } from "../../api/client";
 import type { Budget, Limit } from "../../api/types";
 import { Field, Form, textOf } from "../../components/Form";
 import { Money } from "../../components/Money";
+import { Frame } from "../../components/Table";
 import { share } from "../../format";
 import { approx, isZero, money, portion, roundDecimals, sum } from "../../money";
 import { useLinkTo, useMay } from "../../view";
@@ -62,23 +63,25 @@ export function Split({ rows, onMade }: { rows: readonly Budget[]; onMade: () =>
         </div>
       </header>
       <div className="body stack" style={{ gap: 12 }}>
-        <table className="plain">
-          <caption className="hidden-text">Split by category</caption>
-          <thead>
-            <tr>
-              <th scope="col">Category</th>
-              <th scope="col" className="number">Template</th>
-              <th scope="col" className="number">Here</th>
-              <th scope="col" className="number">Budget</th>
-              <th scope="col">Used</th>
-            </tr>
-          </thead>
-          <tbody>
-            {categories.map((category) => (
-              <Line key={category} category={category} budget={found[category]} whole={whole} />
-            ))}
-          </tbody>
-        </table>
+        <Frame caption="Split by category">
+          <table className="plain">
+            <caption className="hidden-text">Split by category</caption>
+            <thead>
+              <tr>
+                <th scope="col">Category</th>
+                <th scope="col" className="number">Template</th>
+                <th scope="col" className="number">Here</th>
+                <th scope="col" className="number">Budget</th>
+                <th scope="col">Used</th>
+              </tr>
+            </thead>
+            <tbody>
+              {categories.map((category) => (
+                <Line key={category} category={category} budget={found[category]} whole={whole} />
+              ))}
+            </tbody>
+          </table>
+        </Frame>
         {may && missing.length > 0 ? <Planner missing={missing} onMade={onMade} /> : null}
       </div>
     </section>

@@ -63,12 +63,12 @@ export function columnsOf(view: View, now: Date) {
     column.accessor((row) => Object.values(row.limit.scope).join(), { id: "scope", header: "About", cell: ({ row: { original } }) => <ScopeChips scope={original.limit.scope} subject={original.pots_matching > 1 ? {} : (original.pots[0]?.subject ?? {})} />, meta: { from: "wide" } }),
     column.accessor((row) => row.pots[0]?.percent ?? "0", {
       id: "used",
-      header: "Used",
+      header: "Share",
       cell: ({ row: { original: { limit, pots } } }) => (pots[0] === undefined ? dash : <span className="burn-cell"><Burn limit={limit} pot={pots[0]} /> <span className="figure share">{percent(pots[0].percent)}</span></span>),
     }),
     column.accessor((row) => row.pots[0]?.used ?? "0", {
       id: "amount",
-      header: "of",
+      header: "Used of",
       cell: ({ row: { original: { limit, pots } } }) => (
         <>
           <span className="only-small">
