@@ -10,7 +10,7 @@ from docs.writers.markdown import code, prose, sentences, summary, table
 from farthing.config import DETECTED, SettingsFile
 from farthing.core.nouns import Objective
 from farthing.gateway.limits.settings import LimitSettings
-from farthing.gateway.settings import GatewaySettings, ModelSettings, ProviderSettings, TargetSettings
+from farthing.gateway.settings import GatewaySettings, HedgeSettings, ModelSettings, ProviderSettings, TargetSettings
 from farthing.governance.alerts import AlertSettings
 from farthing.governance.approvals import ApprovalSettings
 from farthing.ledger.settings import LedgerSettings
@@ -24,6 +24,7 @@ SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "models.ALIAS": ModelSettings,
     "models.ALIAS.targets": TargetSettings,
     "models.ALIAS.objective": Objective,
+    "models.ALIAS.hedge": HedgeSettings,
     "state": StateSettings,
     "ledger": LedgerSettings,
     "web": WebSettings,

@@ -1,14 +1,17 @@
 """Attacks on the control API by people who are logged in, or would like to be: real stores, the whole application."""
 
+import asyncio
 import json
 import re
 from datetime import timedelta
 
 import pytest
 
+from farthing.web.api import application
 from farthing.web.attempts import PERIOD, REMEMBERED, Attempts
 from farthing.web.document import document
 from farthing.web.openapi import printed
+from farthing.web.shield import Shield
 from support.house import FOREIGN, OWN, PASSWORD, furnish, house
 from support.postgres import serve
 
@@ -408,6 +411,37 @@ def test_an_oversized_body_is_refused_whoever_sends_it(rooms):
         for path in ("login", "login/invite", "session"):
             answer = client.post(f"/api/v1/{path}", content=body, headers={"content-type": "application/json"})
             assert answer.status_code == 413
+
+
+@pytest.mark.parametrize("sent", [[], [b'{"token"'], [b"{"] * 3])
+def test_a_slow_body_is_not_waited_for(rooms, sent):
+    """The rest of the body never comes; whoever sends a whole one meanwhile is served."""
+
+    async def drive() -> list[dict]:
+        pieces, answers = list(sent), []
+
+        async def receive() -> dict:
+            if not pieces:
+                await asyncio.Event().wait()
+            return {"type": "http.request", "body": pieces.pop(), "more_body": True}
+
+        async def send(message: dict) -> None:
+            answers.append(message)
+
+        headers = [(b"host", b"127.0.0.1:4181"), (b"content-type", b"application/json")]
+        scope = {
+            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http",
+            "path": "/api/v1/session", "raw_path": b"/api/v1/session", "query_string": b"", "root_path": "",
+            "headers": headers, "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 4181),
+        }  # fmt: skip
+        slow = Shield(application(rooms.services), hosts=(), body_seconds=0.2)
+        await asyncio.wait_for(slow(scope, receive, send), 20)
+        return answers
+
+    start, body = asyncio.run(drive())
+    assert start["status"] == 408
+    assert (b"connection", b"close") in [(name.lower(), value) for name, value in start["headers"]]
+    assert "too long" in json.loads(body["body"])["detail"]
 
 
 def test_guessing_a_password_ends_soon_and_without_a_hint(tmp_path):

@@ -7,7 +7,6 @@ so that uploads cannot fill its memory.
 
 import asyncio
 import re
-from datetime import UTC, datetime
 from typing import Any
 
 from farthing.core.batches import Holding, Lot
@@ -121,7 +120,7 @@ class Files:
             kind="file",
             provider=provider.name,
             owner=owner_of(exchange.caller),
-            created=_moment(seen.get("created_at"), call.at),
+            created=call.at,
             seen=seen,
             lots=lots,
             endpoint=endpoint,
@@ -239,13 +238,3 @@ async def _contents(form: Form) -> tuple[str, tuple[Lot, ...]]:
     if purpose != _PURPOSE:
         return "", ()
     return await kept(lambda: read_batch(form.body, file.start, file.end))
-
-
-def _moment(seconds: object, otherwise: datetime) -> datetime:
-    """A time as providers write it, in Unix seconds."""
-    if isinstance(seconds, int) and 0 < seconds < _LAST_SECOND:
-        return datetime.fromtimestamp(seconds, UTC)
-    return otherwise
-
-
-_LAST_SECOND = 2**33

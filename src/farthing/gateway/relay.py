@@ -95,7 +95,8 @@ class Relay:
         """The client's request, with the provider's key in place of the client's."""
         provider = target.provider
         headers = [*forwarded(call.headers, provider), *provider.headers, *key_headers(provider)]
-        ask = Ask(method=self.method, url=provider.base_url + self.suffix, headers=headers, body=call.body, once=self._whole)
+        url = provider.base_url + self.suffix
+        ask = Ask(method=self.method, url=url, headers=headers, body=call.body, once=self._whole)
         if provider.auth != "sigv4":
             return ask
         return signed(ask, provider.api_key, region=provider.region, service="bedrock", at=call.at)

@@ -52,8 +52,9 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     ``bedrock``, ``ollama``, ``groq``, …), which knows dialect, default address, how the key is sent and
     whose prices apply; the other fields override that row. ``api_key`` is ``env:NAME`` or
     ``file:PATH``, never the secret itself. ``prices`` is the catalogue provider id whose prices apply;
-    ``region`` and ``tags`` (``eu``, ``hipaa``, …) describe the account for routing. The
-    timeouts are this account's own, in seconds; 0 takes the gateway's.
+    ``region`` and ``tags`` (``eu``, ``hipaa``, …) describe the account for routing.
+    ``connect_timeout``, ``first_byte_timeout`` and ``read_timeout`` are this account's own, in seconds; 0 takes the
+    gateway's.
     """
 
     vendor: str

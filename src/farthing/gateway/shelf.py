@@ -18,6 +18,7 @@ from farthing.core.decode import convert
 from farthing.core.errors import InputError, NotFoundError, UpstreamError
 from farthing.core.facts import ErrorKind
 from farthing.core.nouns import Scope
+from farthing.gateway import redact
 from farthing.gateway.attempt import request_id_headers
 from farthing.gateway.client import Reply
 from farthing.gateway.parts import Parts

@@ -109,11 +109,11 @@ class HttpAnswer:
 class HttpUpstream:
     """The ``Upstream`` of a worker; belongs to the event loop it was made on.
 
-    A request is sent again in one case only, and never if it says ``once``: it went out on a reused connection which the provider
-    closed within ``REPLAY_SECONDS`` without one byte of an answer. Providers close idle connections
-    while a request is under way to them; one that had begun to answer would not have closed so soon
-    and so silently. Every other failure is the caller's
-    to judge, because a provider may bill what it never answered.
+    A request is sent again in one case only, and never if it says ``once``: it went out on a reused
+    connection which the provider closed within ``REPLAY_SECONDS`` without one byte of an answer. Providers
+    close idle connections while a request is under way to them; one that had begun to answer would not have
+    closed so soon and so silently. Every other failure is the caller's to judge, because a provider may bill
+    what it never answered.
     """
 
     def __init__(
@@ -140,7 +140,8 @@ class HttpUpstream:
         own = ask.timeouts or _NONE
         first_byte, read = own.first_byte or self.limits.first_byte, own.read or self.limits.read
         while True:
-            connection = (None if ask.once else pool.take()) or await self._connect(origin, pool, own.connect or self.limits.connect)
+            free = None if ask.once else pool.take()
+            connection = free or await self._connect(origin, pool, own.connect or self.limits.connect)
             sent = self.now()
             self._busy.add(connection)
             connection.deadline = sent + first_byte

@@ -34,6 +34,7 @@ _TITLES = {
     403: ("denied", "Not allowed"),
     404: ("not_found", "There is nothing at this address"),
     405: ("input", "This address does not take that method"),
+    408: ("input", "The body took too long"),
     413: ("input", "The body is too large"),
     415: ("input", "The body's media type is not understood"),
 }
@@ -91,7 +92,7 @@ def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Resp
     problem = Problem(type=kind, title=title, status=error.status_code, detail=error.detail)
     if isinstance(error, ValidationException) and isinstance(error.extra, list) and error.extra:
         problem = _invalid(request, error.extra[0], title)
-    headers = {k: v for k, v in (error.headers or {}).items() if k.lower() == "allow"}
+    headers = {k: v for k, v in (error.headers or {}).items() if k.lower() in ("allow", "connection")}
     return respond(problem, headers)
 
 

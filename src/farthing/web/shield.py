@@ -4,10 +4,12 @@ A page of another site can make a browser resolve its own name to 127.0.0.1 (DNS
 ``Host`` header, so only known names are served.
 """
 
+import asyncio
 import re
 from collections.abc import Iterable
 from typing import Any
 
+from litestar.exceptions import HTTPException
 from litestar.types import ASGIApp, Message, Receive, Send
 from litestar.types import Scope as Connection
 
@@ -15,6 +17,8 @@ from farthing.web.views import Problem
 from farthing.web.wire import encode
 
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?")
+BODY_SECONDS = 20.0
+"""How long a body may take; bodies are small here."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
@@ -35,10 +39,11 @@ SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
 
 
 class Shield:
-    """Wraps the application: refuses unknown hosts and adds the security headers to every response."""
+    """Wraps the application: refuses unknown hosts and slow bodies, and adds the security headers to every response."""
 
-    def __init__(self, app: ASGIApp, *, hosts: Iterable[str]) -> None:
+    def __init__(self, app: ASGIApp, *, hosts: Iterable[str], body_seconds: float = BODY_SECONDS) -> None:
         self._app = app
+        self._body_seconds = body_seconds
         self._hosts = frozenset(h.lower() for h in hosts) | frozenset(LOOPBACK)
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
@@ -52,9 +57,32 @@ class Shield:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
         elif hostname(scope) in self._hosts:
-            await self._app(scope, receive, shielded)
+            await self._app(scope, in_time(receive, self._body_seconds), shielded)
         else:
             await _refuse(hostname(scope), shielded)
+
+
+def in_time(receive: Receive, seconds: float) -> Receive:
+    """What is received, where all of the body must come within some seconds; what comes after it may take longer.
+
+    Raises ``HTTPException`` 408 inside of the application, which tells the client so.
+    """
+    deadline = asyncio.get_running_loop().time() + seconds
+    whole = False
+
+    async def hurried() -> Any:
+        nonlocal whole
+        if whole:
+            return await receive()
+        try:
+            async with asyncio.timeout_at(deadline):
+                message = await receive()
+        except TimeoutError:
+            raise HTTPException("The body took too long", status_code=408, headers={"Connection": "close"}) from None
+        whole = not message.get("more_body", False)
+        return message
+
+    return hurried
 
 
 def hostname(scope: Any) -> str:

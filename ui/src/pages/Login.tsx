@@ -34,7 +34,7 @@ function Door({ children }: { children: ReactNode }) {
 function ByToken() {
   const enter = useEnter();
   return (
-    <Form label="Sign in with the admin token" send="Sign in" onSend={(data) => post<Session>("session", { token: textOf(data, "token") })} onDone={enter}>
+    <Form label="Sign in" send="Sign in" onSend={(data) => post<Session>("session", { token: textOf(data, "token") })} onDone={enter}>
       <Field name="token" label="Admin token" type="password" className="mono" autoComplete="current-password" required spellCheck={false} />
       <p className="faint small">
         Open the link that <code>farthing up</code> printed, or paste the token that stands in <code>admin.token</code> in the data folder.
