@@ -36,6 +36,11 @@ SECTIONS: Mapping[str, type[msgspec.Struct]] = {
 }
 
 MEANINGS: Mapping[str, str] = {
+    "login.oidc.client_id": "What the identity provider calls this installation.",
+    "login.oidc.client_secret": "Its secret there, as a reference: `env:NAME`, `file:PATH` or `secret:NAME`.",
+    "login.oidc.scopes": "What is asked of the identity provider; `openid` must be among it.",
+    "login.oidc.groups": "Claim that holds somebody's groups.",
+    "approvals.four_eyes_from": "Dollars a month from which two people have to agree, neither of them who asked.",
     "gateway.host": "Address the workers listen on. Other than loopback, keys are required.",
     "gateway.port": "Port of the gateway; 0 picks a free one.",
     "gateway.workers": "Processes that serve requests, each with a listening socket of its own.",

@@ -2,7 +2,6 @@
 
 import builtins
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -107,12 +106,6 @@ class Batches:
             connection.execute(sa.update(batches).where(batches.c.id == id).values(settled=change.at))
             change.record(connection, f"{old.kind}.settle", id, before={"status": old.status})
         return True
-
-    def forget(self, before: datetime) -> int:
-        """Drop what was settled, and files that were made, before an instant; how many."""
-        old = sa.or_(batches.c.settled < before, sa.and_(batches.c.kind == "file", batches.c.created < before))
-        with self._database.write() as connection:
-            return int(connection.execute(sa.delete(batches).where(old)).rowcount)
 
 
 def _find(connection: sa.Connection, id: str) -> Holding | None:
