@@ -14,6 +14,9 @@ REQUEST = {
     "only narrow what the alias allows.",
     "x-farthing-regions": "Regions that may serve this, separated by commas. They only narrow.",
     "x-farthing-label-NAME": "Kept with the request; `farthing spend --by tag:NAME` groups by it.",
+    "x-farthing-category": "Which part of a budget pays, such as `training`, `inference` or `research`, "
+    "where the key leaves it open. Without it: `inference`.",
+    "x-farthing-cap": "`off`: refuse the request where a budget covers only a shorter answer than it asks for.",
     "x-farthing-provider": "Which account an upload to `/v1/files` goes to. Refused elsewhere.",
     "x-farthing-key": "Reserved. It is accepted and has no meaning yet.",
     "x-farthing-request-id": "Reserved. It is accepted and has no meaning yet; ids are made by the gateway.",
@@ -25,7 +28,10 @@ RESPONSE = {
     "x-farthing-offer": "What served it.",
     "x-farthing-cost": "What it cost in USD, or `unpriced`. Not on streams, whose cost is known only at their end.",
     "x-farthing-unpriced": "Why there is no cost.",
-    "retry-after, retry-after-ms, x-should-retry": "As the provider sent them.",
+    "x-farthing-output-capped": "The answer was limited to so many tokens, as a budget covers no more.",
+    "x-farthing-limit": "The limit that refused the request: `farthing budget show ID`.",
+    "retry-after, retry-after-ms, x-should-retry": "As the provider sent them; of a refusal by a limit, when it starts "
+    "anew and whether an SDK should wait for that.",
 }
 _TAILS = (
     "chat/completions",

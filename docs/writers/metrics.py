@@ -13,6 +13,7 @@ from docs.writers.markdown import code, table
 from farthing.app import worker
 from farthing.core.facts import Operation, RequestFact, Status
 from farthing.core.nouns import Scope
+from farthing.gateway.limits.bank import Counts
 from farthing.gateway.meter import ROLE
 from farthing.gateway.metrics import BUCKETS, MAX_SERIES, Metrics
 
@@ -74,11 +75,12 @@ def families() -> Iterator[tuple[str, str, list[str]]]:
 
 
 def gauges() -> list[str]:
-    """Names of the values that ``app.worker`` adds, read from its source."""
+    """Names of the values that ``app.worker`` adds, read from its source, and of those of the limits."""
     calls = (node for node in ast.walk(ast.parse(inspect.getsource(worker))) if isinstance(node, ast.Call))
     given = next(k.value for call in calls for k in call.keywords if k.arg == "gauges")
     keys = next(node.keys for node in ast.walk(given) if isinstance(node, ast.Dict))
-    return [key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str)]
+    own = [key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str)]
+    return [*own, *(f"limit_{name}" for name in Counts.__struct_fields__), "limit_waiting", "limit_accounts"]
 
 
 def _fact() -> RequestFact:

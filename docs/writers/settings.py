@@ -12,10 +12,11 @@ from farthing.core.nouns import Objective
 from farthing.gateway.limits.settings import LimitSettings
 from farthing.gateway.settings import GatewaySettings, HedgeSettings, ModelSettings, ProviderSettings, TargetSettings
 from farthing.governance.alerts import AlertSettings
-from farthing.governance.approvals import ApprovalSettings
+from farthing.governance.alerts import TargetSettings as AlertTarget
+from farthing.governance.approvals import ApprovalSettings, Rule
 from farthing.ledger.settings import LedgerSettings
 from farthing.state.settings import StateSettings
-from farthing.web.settings import LoginSettings, OidcSettings, WebSettings
+from farthing.web.settings import LoginSettings, OidcSettings, TenantSettings, WebSettings
 
 SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "": SettingsFile,
@@ -30,16 +31,31 @@ SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "web": WebSettings,
     "login": LoginSettings,
     "login.oidc": OidcSettings,
+    "login.oidc.tenant": TenantSettings,
     "approvals": ApprovalSettings,
+    "approvals.rules": Rule,
     "alerts": AlertSettings,
+    "alerts.targets": AlertTarget,
     "limits": LimitSettings,
 }
 
 MEANINGS: Mapping[str, str] = {
+    "alerts.targets": "Who is told; without any, notices are only listed.",
     "login.oidc.client_id": "What the identity provider calls this installation.",
     "login.oidc.client_secret": "Its secret there, as a reference: `env:NAME`, `file:PATH` or `secret:NAME`.",
     "login.oidc.scopes": "What is asked of the identity provider; `openid` must be among it.",
     "login.oidc.groups": "Claim that holds somebody's groups.",
+    **{
+        f"login.oidc.tenant.{field}": f"New people see and spend only what belongs to this {said}."
+        for field, said in dict(
+            zip(TenantSettings.__struct_fields__, TenantSettings.__struct_fields__, strict=True), org="organization"
+        ).items()
+    },
+    "approvals.rules": "The table of bands and duties. The default is the rule of thumb of "
+    "[approvals](../how-to/approvals.md); an empty list asks nobody.",
+    "approvals.rules.least": "Dollars a month from which this rule counts.",
+    "approvals.rules.duty": "Whose holder has to agree.",
+    "approvals.rules.category": "What it is about, such as `training` or `inference`; `*`: what no other rule names.",
     "approvals.four_eyes_from": "Dollars a month from which two people have to agree, neither of them who asked.",
     "gateway.host": "Address the workers listen on. Other than loopback, keys are required.",
     "gateway.port": "Port of the gateway; 0 picks a free one.",
@@ -76,7 +92,12 @@ MEANINGS: Mapping[str, str] = {
 }
 """What fields mean whose class says no sentence of their own about them."""
 
-_TITLES = {"": "Top level", "models.ALIAS.targets": "`[[models.ALIAS.targets]]`"}
+_TITLES = {
+    "": "Top level",
+    "models.ALIAS.targets": "`[[models.ALIAS.targets]]`",
+    "approvals.rules": "`[[approvals.rules]]`",
+    "alerts.targets": "`[[alerts.targets]]`",
+}
 _OVERRIDABLE = ("gateway", "state", "ledger", "web")
 _PLAIN = {"home": "FARTHING_HOME", "detect_providers": "FARTHING_DETECT_PROVIDERS"}
 
@@ -136,7 +157,9 @@ def _type(hint: Any) -> str:
         return "table of text"
     if inner:
         return ", ".join(code(repr(value).replace("'", '"')) for value in inner)
-    named = {str: "text", int: "integer", float: "number", bool: "boolean", TargetSettings: "table"}
+    named = {str: "text", int: "integer", float: "number", bool: "boolean"}
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        return "table"
     return named.get(hint, hint.__name__.lower())
 
 
@@ -150,7 +173,8 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
 def _toml(value: Any) -> str:
     match value:
         case frozenset() | tuple():
-            return "[]"
+            plain = (item for item in value if not isinstance(item, msgspec.Struct))
+            return f"[{', '.join(map(_toml, plain)) or ('…' if value else '')}]"
         case dict():
             return "{}"
         case int() | float():

@@ -25,3 +25,6 @@ class Nobody:
 
     def end(self, token):
         return None
+
+    def note(self, change, action, subject, **states):
+        return None

@@ -137,9 +137,13 @@ def test_many_writers_make_one_chain_without_gaps(store, url):
 
 
 def test_what_fails_leaves_no_entry(store):
-    with pytest.raises(RuntimeError), store._database.write() as connection:
-        by().record(connection, "test.fail", "x")
-        raise RuntimeError
+    def fails() -> None:
+        with store._database.write() as connection:
+            by().record(connection, "test.fail", "x")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fails()
     assert store.audit.list()[0].number == 8
     store.settings.put(by(), "next", 1)
     assert store.audit.verify().entries == 9

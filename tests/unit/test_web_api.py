@@ -59,7 +59,7 @@ class MemoryLedger:
         for at, row in self._atoms(question):
             start = at.replace(minute=0) if question.grain == "hour" else at.replace(hour=0, minute=0)
             start = None if question.grain == "none" else start
-            keys = tuple(row.keys[name] for name in question.by)
+            keys = tuple(row.keys.get(name, "") for name in question.by)
             groups.setdefault((start, keys), []).append(row)
         rows = tuple(folded(rows, dict(zip(question.by, keys, strict=True)), at) for (at, keys), rows in groups.items())
         return SpendAnswer(

@@ -101,7 +101,7 @@ def change(
     confine: list[str] | None = None,
     free: bool = False,
     duty: list[str] | None = None,
-    no_duty: bool = False,
+    clear_duties: bool = False,
     home: Path | None = None,
     out: Out,
 ) -> None:
@@ -114,13 +114,13 @@ def change(
         confine: The tenant to confine them to, such as team=search; repeat for several fields.
         free: Confine them to nothing.
         duty: An approval they may give, in the place of those they had; repeat for several.
-        no_duty: Take all duties away.
+        clear_duties: Take all duties away.
         home: Data folder; default: the configured one.
         out: Where the answer goes.
     """
     new: dict[str, Any] = {"role": None if role is None else str(role), "name": name}
     new["scope"] = Scope() if free else _scope(confine) if confine else None
-    new["duties"] = frozenset[str]() if no_duty else frozenset(duty) if duty else None
+    new["duties"] = frozenset[str]() if clear_duties else frozenset(duty) if duty else None
     given = {field: value for field, value in new.items() if value is not None}
     if not given:
         raise InputError("nothing is to be changed", field="--role", value="", remedy="Say what: --role, --confine …")
