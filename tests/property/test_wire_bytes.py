@@ -22,7 +22,7 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
     max_leaves=8,
 )
-OPERATIONS = sorted(Operation)
+OPERATIONS = sorted(set(Operation) - {Operation.FILE, Operation.BATCH, Operation.PASSTHROUGH})
 FIELDS = [
     "model", "messages", "input", "stream", "max_tokens", "n", "tools", "stream_options", "response_format", "prompt",
     "system", "temperature", "tool_choice", "stop", "text", "reasoning", "thinking", "unknown",

@@ -7,8 +7,9 @@ fits into the pot may use it.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
 from enum import StrEnum
+from math import ceil
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -128,7 +129,7 @@ LENGTHS: Mapping[Span, timedelta] = {
 
 def counted(dollars: Decimal) -> int:
     """Money as limits count it: nano-dollars, rounded up."""
-    return int(EXACT.multiply(dollars, NANO).to_integral_value(rounding=ROUND_CEILING))
+    return ceil(dollars.scaleb(9, context=EXACT))
 
 
 def dollars(pieces: int) -> Decimal:

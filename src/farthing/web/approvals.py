@@ -24,7 +24,7 @@ from farthing.web.approval_views import (
     VoteDraft,
     view,
 )
-from farthing.web.problems import documented
+from farthing.web.problems import OPEN, documented
 from farthing.web.questions import Limit, clean, texts
 from farthing.web.services import Services, Using
 from farthing.web.tenant import own_scope
@@ -136,8 +136,8 @@ def make_approval_links(services: Using, who: Asker, id: Id) -> LinksView:
     "/approvals/{id:str}/link",
     summary="What following a signed link would do; does nothing",
     sync_to_thread=True,
-    opt={"open": True},
     responses=documented(403, 404),
+    **OPEN,
 )
 def read_approval_link(services: Using, id: Id, sign: Sign) -> LinkView:
     return linked(services, clean(id, "id"), clean(sign, "sign"))
@@ -147,8 +147,8 @@ def read_approval_link(services: Using, id: Id, sign: Sign) -> LinkView:
     "/approvals/{id:str}/link",
     summary="Vote as a signed link says",
     sync_to_thread=True,
-    opt={"open": True},
     responses=documented(403, 404, 409),
+    **OPEN,
 )
 def follow_approval_link(services: Using, id: Id, data: JSONBody[LinkVote]) -> ApprovalView:
     for field, text in _prose(data):

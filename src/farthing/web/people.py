@@ -23,7 +23,7 @@ from farthing.web.people_views import (
     TokenCreated,
     TokenDraft,
 )
-from farthing.web.problems import documented
+from farthing.web.problems import OPEN, documented
 from farthing.web.questions import clean, texts
 from farthing.web.services import Services, Using
 from farthing.web.session import session_of
@@ -34,10 +34,9 @@ from farthing.web.who import Asker
 Id = Annotated[str, PathParameter(min_length=1, max_length=200)]
 Counted = NamedDependency[SkipValidation[Attempts]]
 Browser = Request[Any, Any, Any]
-_OPEN = {"open": True}
 
 
-@get("/login", summary="How one can log in here", sync_to_thread=True, opt=_OPEN, responses=documented())
+@get("/login", summary="How one can log in here", sync_to_thread=True, **OPEN, responses=documented())
 def read_login(services: Using) -> LoginWays:
     people = services.people.list()
     return LoginWays(
@@ -47,7 +46,7 @@ def read_login(services: Using) -> LoginWays:
     )
 
 
-@post("/login", summary="Log in with a password", sync_to_thread=True, opt=_OPEN, responses=documented(403))
+@post("/login", summary="Log in with a password", sync_to_thread=True, **OPEN, responses=documented(403))
 def log_in_with_password(
     data: JSONBody[PasswordLogin], request: Browser, services: Using, door: Doorway, attempts: Counted
 ) -> Response[Session]:
@@ -63,7 +62,7 @@ def log_in_with_password(
     return logged_in(request, services, door, token)
 
 
-@post("/login/invite", summary="Choose a password by a link", sync_to_thread=True, opt=_OPEN, responses=documented(403))
+@post("/login/invite", summary="Choose a password by a link", sync_to_thread=True, **OPEN, responses=documented(403))
 def log_in_with_invite(
     data: JSONBody[InviteLogin], request: Browser, services: Using, door: Doorway
 ) -> Response[Session]:

@@ -1,6 +1,7 @@
 """Errors as RFC 9457 problems: one shape, with field, value, remedy and the nearest names."""
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from litestar import Request, Response
@@ -39,6 +40,10 @@ _TITLES = {
     415: ("input", "The body's media type is not understood"),
 }
 _WORDS = {400: "Bad input", 401: "Not logged in", 403: "Refused", 404: "Not found", 409: "Conflict"}
+
+
+OPEN: Mapping[str, Any] = {"opt": {"open": True}, "security": [{}]}
+"""Marks an endpoint as open to everybody, for the guard and in the document."""
 
 
 def documented(*statuses: int) -> dict[int, ResponseSpec]:

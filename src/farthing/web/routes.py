@@ -13,7 +13,7 @@ from farthing.web import approvals, audit, budgets, people, sign_on
 from farthing.web.admin import Doorway
 from farthing.web.detail import explain
 from farthing.web.overview import overview
-from farthing.web.problems import documented
+from farthing.web.problems import OPEN, documented
 from farthing.web.questions import (
     BasisText,
     ByOne,
@@ -58,9 +58,7 @@ def read_session(services: Using, who: Asker) -> Session:
     return session_of(services, who)
 
 
-@post(
-    "/session", summary="Log in with the admin token", sync_to_thread=True, opt={"open": True}, responses=documented()
-)
+@post("/session", summary="Log in with the admin token", sync_to_thread=True, responses=documented(), **OPEN)
 def log_in(data: JSONBody[LoginDraft], services: Using, door: Doorway) -> Response[Session]:
     if not door.knows(data.token):
         raise DeniedError(

@@ -14,7 +14,7 @@ from farthing.core.errors import FarthingError, NotFoundError
 from farthing.web.admin import Doorway
 from farthing.web.oidc import Answer, Oidc
 from farthing.web.people import logged_in
-from farthing.web.problems import documented, explain
+from farthing.web.problems import OPEN, documented, explain
 from farthing.web.services import Services, Using
 
 PATH = "/api/v1/login/oidc"
@@ -24,7 +24,7 @@ Said = Annotated[str, QueryParameter(max_length=4000)]
 _COOKIE_SECONDS = 600
 
 
-@get("/login/oidc", summary="Begin single sign-on", opt={"open": True}, status_code=302, responses=documented(404, 503))
+@get("/login/oidc", summary="Begin single sign-on", status_code=302, responses=documented(404, 503), **OPEN)
 async def begin_sign_on(request: Browser, services: Using, oidc: Provider, next: Said = "/") -> Redirect:
     if not services.login.oidc.issuer:
         raise NotFoundError("identity provider", "oidc", remedy="Configure one under [login.oidc]")

@@ -7,7 +7,7 @@ process. It is locked while its worker lives, so that whoever can lock it knows 
 import fcntl
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -32,14 +32,15 @@ FORGOTTEN_SECONDS = 120.0
 SILENT_SECONDS = 4.0
 """What was spent is reported at least so often."""
 
-_CELLS = 4
-"""Cells of a slice: its turn, what was spent, how much of that is in doubt, what is held."""
+_CELLS = 5
+"""Cells of a slice: its turn, what was spent, how much of that is in doubt, what was granted, what of that is free."""
+_TURN, _SPENT, _DOUBT, _GRANTED, _FREE = range(_CELLS)
 _CELL = 8
 _FIRST_SLICES = 512
 
 
 class Tally:
-    """The record of one worker. ``cells`` are 64-bit numbers; a slice's begin at the index that ``take`` returned."""
+    """The record of one worker: five 64-bit numbers for each slice, at the place that ``take`` returned."""
 
     def __init__(self, folder: Path, worker: str) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -49,26 +50,24 @@ class Tally:
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._slices = 0
         self._free: list[int] = []
-        self.cells: memoryview
-        self.nowhere = memoryview(bytearray(_CELLS * _CELL)).cast("q")
-        """Where closed accounts write."""
+        self._cells: memoryview
         self._grow(_FIRST_SLICES)
         making.rename(self.path)
 
-    def take(self, turn: int) -> int:
-        """Room for a slice. Its numbers are zero before its turn says that they count."""
+    def take(self) -> int:
+        """Room for a slice; its turn is zero, which says that its numbers do not count."""
         if not self._free:
             self._grow(self._slices * 2)
-        at = self._free.pop()
-        cells = self.cells
-        cells[at + 1] = cells[at + 2] = cells[at + 3] = 0
-        cells[at] = turn
-        return at
+        return self._free.pop()
 
-    def leave(self, at: int) -> None:
+    def at(self, room: int) -> memoryview:
+        """The numbers of a slice. They stay the same in every larger map of the file."""
+        return self._cells[room : room + _CELLS]
+
+    def leave(self, room: int) -> None:
         """A slice is closed and the store knows all of it."""
-        self.cells[at] = 0
-        self._free.append(at)
+        self._cells[room] = 0
+        self._free.append(room)
 
     def close(self) -> None:
         """Everything was told to the store: no record is needed."""
@@ -83,7 +82,7 @@ class Tally:
     def _grow(self, slices: int) -> None:
         """A larger map of the same file; numbers stay where they are."""
         os.ftruncate(self._file, slices * _CELLS * _CELL)
-        self.cells = memoryview(mmap.mmap(self._file, slices * _CELLS * _CELL)).cast("q")
+        self._cells = memoryview(mmap.mmap(self._file, slices * _CELLS * _CELL)).cast("q")
         self._free.extend(range((slices - 1) * _CELLS, self._slices * _CELLS - 1, -_CELLS))
         self._slices = slices
 
@@ -100,11 +99,11 @@ class DeadTally:
         """What it says of each slice."""
         size = os.fstat(self._file).st_size // (_CELLS * _CELL) * (_CELLS * _CELL)
         cells = memoryview(os.pread(self._file, size, 0)).cast("q")
-        starts = range(0, len(cells), _CELLS)
+        slices = (cells[at : at + _CELLS].tolist() for at in range(0, len(cells), _CELLS))
         return [
-            Remains(turn=cells[at], spent=cells[at + 1], doubt=cells[at + 2], held=max(0, cells[at + 3]))
-            for at in starts
-            if cells[at]
+            Remains(turn=turn, spent=spent, doubt=doubt, held=max(0, granted - free - spent))
+            for turn, spent, doubt, granted, free in slices
+            if turn
         ]
 
     def done(self, *, settled: bool) -> None:
@@ -139,15 +138,19 @@ def dead_tallies(folder: Path) -> Iterator[DeadTally]:
 class Account:
     """A slice as its worker keeps it, in counted pieces.
 
-    ``free`` is what may still be held: ``granted − spent − held``, without bound for limits that only count. ``low``:
-    below that, more is fetched. ``left`` and ``most`` are what the store said last: what nobody has taken, and what
+    ``free`` is what may still be held: ``granted − spent − held``; limits that only count are granted more than
+    anybody could use. ``low``: below that, more is fetched. ``taken``: what requests set aside since the last word,
+    as far as somebody looked. ``left`` and ``most`` are what the store said last: what nobody has taken, and what
     there would be if every slice came back. ``waiting`` requests would use it, ``short``: one of them lacks it.
+
+    The order of writes matters to the record of a worker that is killed between two of them: what is not free any
+    more counts as used, at worst as something that nobody knows.
     """
 
     __slots__ = (
-        "cap", "cells", "doubt", "ends", "free", "granted", "hard", "held", "largest", "left", "limit", "low", "most",
-        "open", "over", "pot", "reported", "room", "short", "spent", "spoken", "taken", "tight", "touched", "turn",
-        "used", "waiting",
+        "cap", "cells", "doubt", "ends", "free", "granted", "hard", "largest", "left", "limit", "low", "most", "open",
+        "over", "pot", "reported", "room", "short", "spent", "spoken", "taken", "tight", "touched", "turn", "used",
+        "waiting",
     )  # fmt: skip
 
     def __init__(
@@ -158,10 +161,13 @@ class Account:
         self.ends = ends
         self.turn = turn
         self.hard = limit.hard
-        self.room = tally.take(turn)
-        self.cells = tally.cells
-        self.granted = self.spent = self.held = self.doubt = 0
-        self.free = 0 if limit.hard else UNBOUNDED
+        self.room = tally.take()
+        self.cells = tally.at(self.room)
+        self.granted = self.free = 0 if limit.hard else UNBOUNDED
+        self.spent = self.doubt = 0
+        self.cells[_SPENT] = self.cells[_DOUBT] = 0
+        self.cells[_GRANTED] = self.cells[_FREE] = self.free
+        self.cells[_TURN] = turn
         self.left = self.most = self.cap = limit.pieces
         self.used = 0
         self.low = self.largest = self.taken = 0
@@ -176,35 +182,15 @@ class Account:
         """What is counted."""
         return self.limit.measure
 
-    def hold(self, amount: int) -> None:
-        """Set the worst case of something aside."""
-        self.free -= amount
-        self.taken += amount
-        held = self.held = self.held + amount
-        self.cells[self.room + 3] = held
-
-    def use(self, amount: int) -> None:
-        """Use something at once."""
-        self.free -= amount
-        self.taken += amount
-        spent = self.spent = self.spent + amount
-        self.cells[self.room + 1] = spent
-
-    def settle(self, held: int, spent: int, doubt: int = 0) -> None:
-        """What was set aside came to this."""
-        cells, room = self.cells, self.room
-        self.free += held - spent
-        cells[room + 1] = self.spent = self.spent + spent
-        if doubt:
-            cells[room + 2] = self.doubt = self.doubt + doubt
-        left = self.held = self.held - held
-        cells[room + 3] = left
+    @property
+    def held(self) -> int:
+        """What is set aside for requests under way."""
+        return self.granted - self.spent - self.free
 
     def follow(self, limit: Limit) -> None:
         """The limit was changed. By how much the store knows: what is free goes back, to be asked for anew."""
         if limit.hard != self.hard:
-            self.granted = self.spent + self.held
-            self.free = 0 if limit.hard else UNBOUNDED
+            self._grant((0 if limit.hard else UNBOUNDED) - self.free)
             self.hard = limit.hard
         self.limit = limit
         self.tight = True
@@ -218,7 +204,7 @@ class Account:
 
         ``now`` is monotonic, ``at`` the time of day. What is not kept is given back here and now.
         """
-        if self.taken:
+        if self.taken or self.held or self.spent != self.reported:
             self.touched = now
         rate, self.taken = self.taken / elapsed, 0
         idle = now - self.touched > IDLE_SECONDS
@@ -242,17 +228,24 @@ class Account:
         self.left, self.most, self.cap, self.used = word.left, word.most, word.cap, word.used
         self.tight, self.open = word.tight, word.open
         if self.hard:
-            self.granted = word.granted
-            self.free = word.granted - self.spent - self.held
+            self._grant(word.granted - self.granted)
 
     def unheard(self) -> None:
         """Nobody knows whether the store heard the last word: it is said again with the next message."""
         self.reported = -1
 
-    def close(self, nowhere: memoryview) -> None:
+    def close(self) -> None:
         """The store knows all of it, and its room in the record is somebody else's from now on."""
         self.over = True
-        self.cells, self.room = nowhere, 0
+        self.cells = memoryview(bytearray(_CELLS * _CELL)).cast("q")
+
+    def _grant(self, more: int) -> None:
+        """So much more may be used, or less."""
+        cells = self.cells
+        if more < 0:
+            cells[_FREE] = self.free + more
+        cells[_GRANTED] = self.granted = self.granted + more
+        cells[_FREE] = self.free = self.free + more
 
     def _level(self, rate: float) -> int:
         """How much should be at hand: what the next seconds will take, and a few of the largest requests."""
@@ -264,8 +257,7 @@ class Account:
     def _slice(self, keep: int, want: int) -> Slice:
         limit = self.limit
         if self.hard:
-            self.free = min(self.free, keep)
-            self.granted = self.spent + self.held + self.free
+            self._grant(min(self.free, keep) - self.free)
         return Slice(
             turn=self.turn,
             pot=self.pot,
@@ -277,3 +269,26 @@ class Account:
             roll=int(LENGTHS[limit.per].total_seconds()) if limit.rolling else 0,
             unseeded=limit.since is not None and self.pot[2] < limit.since,
         )
+
+
+def hold(accounts: Iterable[Account], amount: int) -> None:
+    """Set the worst case of something aside. A loop without calls: every request pays for it."""
+    for account in accounts:
+        account.cells[_FREE] = account.free = account.free - amount
+
+
+def use(accounts: Iterable[Account], amount: int) -> None:
+    """Use something at once."""
+    for account in accounts:
+        account.cells[_FREE] = account.free = account.free - amount
+        account.cells[_SPENT] = account.spent = account.spent + amount
+
+
+def settle(accounts: Iterable[Account], held: int, spent: int, doubt: int = 0) -> None:
+    """What was set aside came to this, as far as it is not in doubt."""
+    for account in accounts:
+        cells = account.cells
+        cells[_SPENT] = account.spent = account.spent + spent
+        if doubt:
+            cells[_DOUBT] = account.doubt = account.doubt + doubt
+        cells[_FREE] = account.free = account.free + held - spent

@@ -20,7 +20,7 @@ from farthing.gateway.limits.account import Account, Tally
 from farthing.gateway.limits.book import Book
 from farthing.gateway.limits.bound import Bounds, Worst
 from farthing.gateway.limits.hold import Group, Hold
-from farthing.gateway.limits.pace import Pace
+from farthing.gateway.limits.pace import LOOKS, Pace
 from farthing.gateway.limits.queue import Queue
 from farthing.gateway.limits.shorten import shortened
 from farthing.gateway.limits.waiter import Waiter
@@ -296,6 +296,7 @@ class Bank:
         """Whether slices are running low, so that more is fetched before somebody has to wait."""
         for account, need in needs:
             account.largest = max(account.largest, need)
+            account.taken += need * LOOKS
             if account.free < account.low or account.reported < 0:
                 self._pace.soon()
 

@@ -72,7 +72,7 @@ class Book:
         self._groups.clear()
         self._accounts.pop(account.pot, None)
         self._tally.leave(account.room)
-        account.close(self._tally.nowhere)
+        account.close()
 
     def _open(self, kind: _Kind, at: datetime) -> Group | None:
         scope, model, category = kind

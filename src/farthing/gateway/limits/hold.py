@@ -8,9 +8,12 @@ import msgspec
 from farthing.core.facts import RequestFact, Status
 from farthing.core.leases import Charged
 from farthing.core.limits import Measure, counted
-from farthing.gateway.limits.account import Account
+from farthing.gateway.limits.account import Account, hold, settle, use
 from farthing.gateway.limits.bound import Bounds, Worst
 from farthing.gateway.ports import Call, Headers, Target
+
+NOTHING = (0, 0)
+"""No cost and no tokens."""
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True, gc=False, eq=False):
@@ -51,18 +54,22 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, gc=False, eq=False):
 
     def enter(self, cost: int, tokens: int) -> None:
         """Count a request and hold its first attempt. The caller knows that it fits."""
-        for account in self.requests:
-            account.use(1)
-        for account in self.parallel:
-            account.hold(1)
+        use(self.requests, 1)
+        if self.parallel:
+            hold(self.parallel, 1)
         self.take(cost, tokens)
 
     def take(self, cost: int, tokens: int) -> None:
         """Hold the worst case of an attempt."""
-        for account in self.cost:
-            account.hold(cost)
-        for account in self.tokens:
-            account.hold(tokens)
+        hold(self.cost, cost)
+        hold(self.tokens, tokens)
+
+    def settle(self, held: tuple[int, int], spent: tuple[int, int], doubt: tuple[int, int] = NOTHING) -> None:
+        """What was held for an attempt came to this; each as cost and tokens."""
+        if self.cost:
+            settle(self.cost, held[0], spent[0], doubt[0])
+        if self.tokens:
+            settle(self.tokens, held[1], spent[1], doubt[1])
 
 
 class Hold:
@@ -98,18 +105,16 @@ class Hold:
 
     def settle(self, fact: RequestFact) -> None:
         """An attempt ended."""
-        cost, tokens = self._held.pop(self._number(fact.attempt), _NOTHING)
+        held = self._held.pop(self._number(fact.attempt), NOTHING)
         if fact.status is Status.ABANDONED:
-            self._release(cost, tokens)
+            self._group.settle(held, NOTHING)
             return
-        unknown = fact.cost is None
-        doubt_tokens = unknown and not fact.usage
-        spent = cost if fact.cost is None else counted(fact.cost)
-        used = tokens if doubt_tokens else _tokens(fact)
-        for account in self._group.cost:
-            account.settle(cost, spent, spent if unknown else 0)
-        for account in self._group.tokens:
-            account.settle(tokens, used, used if doubt_tokens else 0)
+        if fact.cost is not None:
+            self._group.settle(held, (counted(fact.cost), _tokens(fact)))
+        elif fact.usage:
+            self._group.settle(held, (held[0], _tokens(fact)), (held[0], 0))
+        else:
+            self._group.settle(held, held, held)
         self._freed()
 
     def _number(self, attempt: int) -> int:
@@ -121,8 +126,8 @@ class Hold:
         charges: list[Charged] = []
         for held in self._held.values():
             for accounts, amount in zip((self._group.cost, self._group.tokens), held, strict=True):
+                settle(accounts, amount, amount, amount)
                 for account in accounts:
-                    account.settle(amount, amount, amount)
                     limit, subject, starts = account.pot
                     charges.append(
                         Charged(limit=limit, subject=subject, starts=starts, measure=account.measure, amount=amount)
@@ -132,21 +137,11 @@ class Hold:
 
     def close(self) -> None:
         """The request is over; what was held for attempts that were never made is free again."""
-        for cost, tokens in self._held.values():
-            self._release(cost, tokens)
+        for held in self._held.values():
+            self._group.settle(held, NOTHING)
         self._held.clear()
-        for account in self._group.parallel:
-            account.settle(1, 0)
+        settle(self._group.parallel, 1, 0)
         self._freed()
-
-    def _release(self, cost: int, tokens: int) -> None:
-        for account in self._group.cost:
-            account.settle(cost, 0)
-        for account in self._group.tokens:
-            account.settle(tokens, 0)
-
-
-_NOTHING = (0, 0)
 
 
 def _tokens(fact: RequestFact) -> int:

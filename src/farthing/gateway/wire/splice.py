@@ -38,10 +38,10 @@ def usage_asked(fields: Fields) -> bytes:
 def edited(body: bytes, fields: Fields, changes: Mapping[str, bytes], *, strip: frozenset[str] = frozenset()) -> bytes:
     """The body with some top-level fields set, added in front, or stripped.
 
-    Where fields are stripped or a key was written twice (the last one counts), white space between
-    top-level fields is lost.
+    Where fields are stripped, a key was written twice (the last one counts) or there is none, white space
+    between top-level fields is lost.
     """
-    spans = None if strip & fields.keys() else _spans(body, fields)
+    spans = None if not fields or strip & fields.keys() else _spans(body, fields)
     if spans is None:
         kept = {name: value for name, value in fields.items() if name not in strip}
         return msgspec.json.encode({**kept, **{name: msgspec.Raw(value) for name, value in changes.items()}})
