@@ -21,6 +21,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from farthing.app.demo_limits import govern
 from farthing.app.local import Local
 from farthing.catalog.catalog import Catalog
 from farthing.core.errors import UnavailableError
@@ -101,8 +102,10 @@ def run(plan: Plan, *, clock: Callable[[], datetime], say: Say, show: Show | Non
     with ExitStack() as stack:
         providers = stack.enter_context(_simulator(plan))
         local = _prepare(plan, providers)
-        keys = _keys(local)
+        keys, shared = _keys(local)
         report = _past_and_bill(local, plan, begun, say)
+        if plan.history:
+            govern(local, shared_key=shared)
         stack.enter_context(_product(plan, say))
         page = _say_where(plan, say)
         if show is not None:
@@ -154,16 +157,17 @@ def _prepare(plan: Plan, providers: str) -> Local:
     return Local.open(config_file=config, home=plan.home)
 
 
-def _keys(local: Local) -> dict[str, str]:
-    """One key a team, and a shared one that belongs to nobody."""
+def _keys(local: Local) -> tuple[dict[str, str], str]:
+    """One key a team, and a shared one that belongs to nobody, with its id."""
     teams = sorted({feature.team for feature in FEATURES})
     change = local.by("demo")
     scopes = {team: Scope(org="demo", team=team) for team in teams}
     with local.store() as store:
-        return {
-            team: store.keys.create(change, name=team or "shared script", scope=scope)[1]
+        made = {
+            team: store.keys.create(change, name=team or "shared script", scope=scope)
             for team, scope in scopes.items()
         }
+    return {team: token for team, (_, token) in made.items()}, made[""][0].id
 
 
 def _past_and_bill(local: Local, plan: Plan, now: datetime, say: Say) -> Report | None:
@@ -252,6 +256,7 @@ def _say_where(plan: Plan, say: Say) -> str:
     say(f"gateway     http://127.0.0.1:{plan.port}/v1")
     say(f"command     farthing spend --home {plan.home} --by team,model")
     say("look at     Overview: spend by team, what routing saved. Requests: open one, read its cost line by line.")
+    say("            Budgets: one refuses, one will be exceeded. Approvals: somebody asks for more.")
     return page
 
 
