@@ -76,8 +76,8 @@ def families() -> Iterator[tuple[str, str, list[str]]]:
 
 def gauges() -> list[str]:
     """Names of the values that ``app.worker`` adds, read from its source, and of those of the limits."""
-    calls = (node for node in ast.walk(ast.parse(inspect.getsource(worker))) if isinstance(node, ast.Call))
-    given = next(k.value for call in calls for k in call.keywords if k.arg == "gauges")
+    tree = ast.parse(inspect.getsource(worker))
+    given = next(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "_gauges")
     keys = next(node.keys for node in ast.walk(given) if isinstance(node, ast.Dict))
     own = [key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str)]
     return [*own, *(f"limit_{name}" for name in Counts.__struct_fields__), "limit_waiting", "limit_accounts"]

@@ -34,7 +34,7 @@ from farthing.app.world import SnapshotFile
 from farthing.core.asking import where_to_ask
 from farthing.core.errors import ConfigError, FarthingError, UnavailableError
 from farthing.core.plugin import Registry
-from farthing.gateway.app import Gateway, journal_problem
+from farthing.gateway.app import Door, Gateway, journal_problem
 from farthing.gateway.batches import Batches
 from farthing.gateway.files import Files
 from farthing.gateway.journal import SegmentJournal, is_alive
@@ -88,62 +88,82 @@ async def _serve(settings: config.Settings, index: int, env: Mapping[str, str], 
     guard = Guard(private=settings.gateway.private_upstreams)
     file = SnapshotFile(settings, env, guard)
     world = await _first_world(file)
-    clock = asyncio.get_running_loop().time
-    journal = SegmentJournal(settings.journal, name, segment_bytes=settings.gateway.journal_segment_bytes, clock=clock)
-    upstream = HttpUpstream(_limits(settings.gateway), guard=guard)
-    metrics = Metrics(str(index), name)
-    siblings = Siblings(settings.run / "metrics", metrics, alive=lambda other: is_alive(settings.journal / other))
-    siblings.resume()
-    observers: list[Observer] = [metrics.observe]
-    spans = spans_to(settings.gateway.otel_endpoint, worker=name) if settings.gateway.otel_endpoint else None
-    if spans is not None:
-        observers.append(spans.observe)
-    limiting = _limiting(settings, env, name, world)
-    parts = Parts(
-        world=world,
-        dialects=_dialects(),
-        upstream=upstream,
-        journal=journal,
-        admission=limiting.bank,
-        clock=lambda: datetime.now(UTC),  # noqa: TID251 - the clock of a worker lives here
-        worker=name,
-        max_body_bytes=settings.gateway.max_body_bytes,
-        observers=tuple(observers),
-        refused=metrics.refuse,
-        retries=_retries(settings.gateway),
-    )
-    metrics.breakers = lambda: parts.world.router.breakers(parts.clock().timestamp())
-    shelf = StoreShelf(_opener(settings, env))
-    app = Gateway(
-        parts,
-        metrics,
-        gauges=lambda: {
-            "snapshot_made_seconds": file.made.timestamp(),
-            "resident_bytes": _resident_bytes(),
-            **limiting.bank.gauges(),
-        },
-        beside=siblings.beside,
-        problem=lambda: "draining" if server.draining else journal_problem(journal.check),
-        doors=(
-            PassThrough(settings.gateway.passthrough),
-            Files(shelf, limit=settings.gateway.max_file_bytes),
-            Batches(shelf, Charges()),
-        ),
-    )
-    server = Server(app)
-    try:
+    async with contextlib.AsyncExitStack() as stack:
+        metrics = Metrics(str(index), name)
+        siblings = Siblings(settings.run / "metrics", metrics, alive=lambda other: is_alive(settings.journal / other))
+        siblings.resume()
+        observers = _observers(settings, metrics, name, stack)
+        journal = _journal(settings, name, stack)
+        shelf = StoreShelf(_opener(settings, env))
+        stack.callback(shelf.close)
+        limiting = _limiting(settings, env, name, world)
+        stack.callback(lambda: siblings.save(metrics.tally(_gauges(file, limiting))))
+        stack.push_async_callback(limiting.close)
+        upstream = HttpUpstream(_limits(settings.gateway), guard=guard)
+        stack.push_async_callback(upstream.aclose)
+        parts = Parts(
+            world=world,
+            dialects=_dialects(),
+            upstream=upstream,
+            journal=journal,
+            admission=limiting.bank,
+            clock=_now,
+            worker=name,
+            max_body_bytes=settings.gateway.max_body_bytes,
+            observers=observers,
+            refused=metrics.refuse,
+            retries=_retries(settings.gateway),
+        )
+        metrics.breakers = lambda: parts.world.router.breakers(parts.clock().timestamp())
+        app = Gateway(
+            parts,
+            metrics,
+            gauges=lambda: _gauges(file, limiting),
+            beside=siblings.beside,
+            problem=lambda: "draining" if server.draining else journal_problem(journal.check),
+            doors=_doors(settings.gateway, shelf),
+        )
+        server = Server(app)
         await server.start(listen(settings.gateway.host, settings.gateway.port))
         _settle_memory()
         await _stopped(_watch(file, parts, limiting, parent, lambda: siblings.save(app.tally())))
         await server.stop(settings.gateway.drain_seconds)
-    finally:
-        await upstream.aclose()
-        await limiting.close()
-        shelf.close()
-        siblings.save(app.tally())
-        journal.close()
-        if spans is not None:
-            spans.close()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251 - the clock of a worker lives here
+
+
+def _observers(
+    settings: config.Settings, metrics: Metrics, name: str, stack: contextlib.AsyncExitStack
+) -> tuple[Observer, ...]:
+    """Who is told of every fact."""
+    if not settings.gateway.otel_endpoint:
+        return (metrics.observe,)
+    spans = spans_to(settings.gateway.otel_endpoint, worker=name)
+    stack.callback(spans.close)
+    return (metrics.observe, spans.observe)
+
+
+def _journal(settings: config.Settings, name: str, stack: contextlib.AsyncExitStack) -> SegmentJournal:
+    clock = asyncio.get_running_loop().time
+    journal = SegmentJournal(settings.journal, name, segment_bytes=settings.gateway.journal_segment_bytes, clock=clock)
+    stack.callback(journal.close)
+    return journal
+
+
+def _doors(settings: GatewaySettings, shelf: StoreShelf) -> tuple[Door, ...]:
+    """What answers beside the pipeline."""
+    files = Files(shelf, limit=settings.max_file_bytes)
+    return (PassThrough(settings.passthrough), files, Batches(shelf, Charges()))
+
+
+def _gauges(file: SnapshotFile, limiting: Limiting) -> dict[str, float]:
+    return {
+        "snapshot_made_seconds": file.made.timestamp(),
+        "resident_bytes": _resident_bytes(),
+        **limiting.bank.gauges(),
+    }
 
 
 def _limiting(settings: config.Settings, env: Mapping[str, str], worker: str, world: World) -> Limiting:
@@ -154,7 +174,7 @@ def _limiting(settings: config.Settings, env: Mapping[str, str], worker: str, wo
         worker=worker,
         folder=settings.tally,
         open_store=_opener(settings, env),
-        now=lambda: datetime.now(UTC),  # noqa: TID251 - the clock of a worker lives here
+        now=_now,
         patience=settings.limits.wait_seconds,
         where=lambda limit: where_to_ask(limit, page),
     )
