@@ -378,44 +378,45 @@ def _rules(settings: Settings, source: Source) -> Iterator[ConfigError]:
 
 
 _PORT_MAX = 65535
-_LEAST: Mapping[tuple[str, str], float] = {
-    ("gateway", "workers"): 1,
-    ("gateway", "max_body_bytes"): 1,
-    ("gateway", "max_file_bytes"): 1,
-    ("gateway", "drain_seconds"): 0,
-    ("gateway", "connect_timeout"): 0.001,
-    ("gateway", "first_byte_timeout"): 0.001,
-    ("gateway", "read_timeout"): 0.001,
-    ("gateway", "connections_per_host"): 1,
-    ("gateway", "attempts"): 1,
-    ("gateway", "patience"): 0,
-    ("gateway", "retry_share"): 0,
-    ("gateway", "breaker_failures"): 1,
-    ("gateway", "breaker_share"): 0.05,
-    ("gateway", "breaker_rest"): 1,
-    ("gateway", "journal_segment_bytes"): 65536,
-    ("state", "busy_seconds"): 0,
-    ("ledger", "retain_days"): 0,
-    ("ledger", "compact_minutes"): 1,
-    ("login", "session_hours"): 0.01,
-    ("limits", "wait_seconds"): 0,
-    ("login", "email_attempts"): 1,
-    ("login", "address_attempts"): 1,
+_DAY_S = 86_400
+_ANY = float("inf")
+_RANGES: Mapping[tuple[str, str], tuple[float, float]] = {
+    ("gateway", "workers"): (1, _ANY),
+    ("gateway", "max_body_bytes"): (1, _ANY),
+    ("gateway", "max_file_bytes"): (1, _ANY),
+    ("gateway", "drain_seconds"): (0, _DAY_S),
+    ("gateway", "connect_timeout"): (0.001, _DAY_S),
+    ("gateway", "first_byte_timeout"): (0.001, _DAY_S),
+    ("gateway", "read_timeout"): (0.001, _DAY_S),
+    ("gateway", "connections_per_host"): (1, _ANY),
+    ("gateway", "attempts"): (1, _ANY),
+    ("gateway", "patience"): (0, _DAY_S),
+    ("gateway", "retry_share"): (0, 1),
+    ("gateway", "breaker_failures"): (1, _ANY),
+    ("gateway", "breaker_share"): (0.05, 1),
+    ("gateway", "breaker_rest"): (1, _DAY_S),
+    ("gateway", "journal_segment_bytes"): (65536, _ANY),
+    ("state", "busy_seconds"): (0, _DAY_S),
+    ("ledger", "retain_days"): (0, _ANY),
+    ("ledger", "compact_minutes"): (1, _ANY),
+    ("login", "session_hours"): (0.01, _ANY),
+    ("limits", "wait_seconds"): (0, _DAY_S),
+    ("login", "email_attempts"): (1, _ANY),
+    ("login", "address_attempts"): (1, _ANY),
 }
+"""The least and the most that a number may be. What waits without end is a mistake: times end with a day."""
 
 
 def _ranges(settings: Settings, source: Source) -> Iterator[ConfigError]:
     for section, port in (("gateway", settings.gateway.port), ("web", settings.web.port)):
         if not 0 <= port <= _PORT_MAX:
             yield source.problem("a port is 0 to 65535", (section, "port"), port, "0 picks a free one")
-    for (section, field), least in _LEAST.items():
+    for (section, field), (least, most) in _RANGES.items():
         value = getattr(getattr(settings, section), field)
-        if not value >= least:
-            yield source.problem(f"must be {least} or more", (section, field), value, "Leave it out for the default")
-    for field in ("retry_share", "breaker_share"):
-        share = getattr(settings.gateway, field)
-        if share > 1:
-            yield source.problem("a share is 1 at most", ("gateway", field), share, "0.1 is ten percent")
+        if not least <= value <= most or value == _ANY:
+            said = f"must be {least:g} or more" if most == _ANY else f"must be {least:g} to {most:g}"
+            remedy = "0.1 is ten percent" if most == 1 else "Leave it out for the default"
+            yield source.problem(said, (section, field), value, remedy)
 
 
 def _login(settings: Settings, source: Source) -> Iterator[ConfigError]:
@@ -462,8 +463,9 @@ def account_problems(name: str, account: ProviderSettings, source: Source) -> It
     if account.base_url and urlsplit(account.base_url).scheme not in ("http", "https"):
         yield source.problem("not an address", (*at, "base_url"), account.base_url, "Begin it with https://")
     for field in ("connect_timeout", "first_byte_timeout", "read_timeout"):
-        if not getattr(account, field) >= 0:
-            yield source.problem("must be 0 or more", (*at, field), getattr(account, field), "0 takes the gateway's")
+        seconds = getattr(account, field)
+        if not 0 <= seconds <= _DAY_S:
+            yield source.problem(f"must be 0 to {_DAY_S}", (*at, field), seconds, "0 takes the gateway's")
     try:
         provider(name, account, "")
     except NotFoundError as problem:
@@ -477,19 +479,25 @@ def _aliases(settings: Settings, source: Source) -> Iterator[ConfigError]:
         if not model.targets:
             yield source.problem("an alias needs a target", ("models", alias, "targets"), [], "Add provider and model")
         for i, target in enumerate(model.targets):
-            if not target.weight >= 0:
+            if not 0 <= target.weight < _ANY:
                 at = ("models", alias, "targets", i, "weight")
                 yield source.problem("a weight is zero or more", at, target.weight, "0 switches a target off")
+        if model.hedge.enabled and len(model.targets) == 1:
+            at = ("models", alias, "hedge")
+            yield source.problem("one target cannot be hedged", at, alias, "Add a second target, or take hedge out")
         yield from _hedges(alias, model.hedge, source)
 
 
 def _hedges(alias: str, hedge: HedgeSettings, source: Source) -> Iterator[ConfigError]:
-    """Hedging that cannot be meant: both moments at once, or shares that are none."""
+    """Hedging that cannot be meant: both moments at once or none, or shares that are none."""
     at: At = ("models", alias, "hedge")
+    if hedge != HedgeSettings() and not hedge.enabled:
+        yield source.problem("no moment to hedge at", (*at, "after"), hedge.after, 'Write after = "p95", or after_ms')
     if hedge.after and hedge.after_ms:
         yield source.problem("two moments to hedge at", (*at, "after_ms"), hedge.after_ms, "Keep after or after_ms")
-    if not hedge.after_ms >= 0:
-        yield source.problem("must be 0 or more", (*at, "after_ms"), hedge.after_ms, "0 hedges after a quantile only")
+    if not 0 <= hedge.after_ms <= _DAY_S * 1000:
+        remedy = "0 hedges after a quantile only"
+        yield source.problem(f"must be 0 to {_DAY_S * 1000}", (*at, "after_ms"), hedge.after_ms, remedy)
     for field in ("max_extra_cost", "max_requests"):
         share = getattr(hedge, field)
         if not 0 <= share <= 1:

@@ -1,4 +1,4 @@
-"""Fifteen ways in which an upstream fails, each at the cheaper of two targets behind one real worker.
+"""Nineteen ways in which an upstream fails, each at the cheaper of two targets behind one real worker.
 
 For each: clients notice nothing, the ledger has every attempt with its role, the target rests after a few failures
 instead of being asked each time, and it is used again by itself once it is well.
@@ -18,6 +18,7 @@ import pytest
 from tests.support.gateway import (
     ANSWER,
     CHAT,
+    COST,
     STREAM_HEAD,
     Heard,
     Response,
@@ -93,12 +94,20 @@ class Place:
             self._calls.discard(task)
 
 
+FREE = Decimal(0)
+"""What an attempt cost that the provider is known not to bill; ``None`` is what nobody knows."""
+
+
 class Fault(msgspec.Struct, frozen=True):
-    """What goes wrong, what the ledger calls it, and whether it hits streams before their first byte too."""
+    """What goes wrong, what the ledger calls it and says that it cost, and whether it hits streams before their first
+    byte too.
+    """
 
     kind: ErrorKind
+    cost: Decimal | None
     script: Script | None = None
     streams: bool = True
+    status: Status = Status.ERROR
     unreachable: str = ""
 
 
@@ -140,22 +149,25 @@ HALF = (
 )
 
 FAULTS = {
-    "refused": Fault(ErrorKind.CONNECT, unreachable="closed"),
-    "connect_hangs": Fault(ErrorKind.CONNECT, unreachable="deaf"),
-    "no_http": Fault(ErrorKind.PROTOCOL, says(b"\x16\x03\x01\x02\x00garbage\r\n\r\n", close=True)),
-    "reset_before_head": Fault(ErrorKind.RESET, resets),
-    "reset_in_head": Fault(ErrorKind.RESET, resets_in_head),
-    "server_error": Fault(ErrorKind.SERVER, refuses("500 Oops", "server_error")),
-    "unavailable": Fault(ErrorKind.OVERLOADED, refuses("503 Busy", "server_error")),
-    "overloaded": Fault(ErrorKind.OVERLOADED, refuses("529 Busy", "overloaded_error")),
-    "rate_limit": Fault(ErrorKind.RATE_LIMIT, refuses("429 Slow", "rate_limit_error", "retry-after: 2")),
-    "quota": Fault(ErrorKind.QUOTA, refuses("429 Pay", "insufficient_quota")),
-    "key_refused": Fault(ErrorKind.AUTH, refuses("401 Who", "invalid_api_key")),
-    "model_gone": Fault(ErrorKind.NOT_FOUND, refuses("404 Gone", "model_not_found")),
-    "silent": Fault(ErrorKind.TIMEOUT, says(b"", stall=True)),
-    "body_stalls": Fault(ErrorKind.TIMEOUT, says(HALF, stall=True), streams=False),
-    "body_cut": Fault(ErrorKind.PROTOCOL, says(HALF, close=True), streams=False),
-    "bad_json": Fault(ErrorKind.BAD_BODY, says(reply(b'{"choices": [')), streams=False),
+    "refused": Fault(ErrorKind.CONNECT, FREE, unreachable="closed"),
+    "connect_hangs": Fault(ErrorKind.CONNECT, FREE, unreachable="deaf"),
+    "no_http": Fault(ErrorKind.PROTOCOL, None, says(b"\x16\x03\x01\x02\x00garbage\r\n\r\n", close=True)),
+    "reset_before_head": Fault(ErrorKind.RESET, None, resets),
+    "reset_in_head": Fault(ErrorKind.RESET, None, resets_in_head),
+    "server_error": Fault(ErrorKind.SERVER, FREE, refuses("500 Oops", "server_error")),
+    "unavailable": Fault(ErrorKind.OVERLOADED, FREE, refuses("503 Busy", "server_error")),
+    "overloaded": Fault(ErrorKind.OVERLOADED, FREE, refuses("529 Busy", "overloaded_error")),
+    "proxy_timeout": Fault(ErrorKind.TIMEOUT, None, refuses("504 Late", "timeout_error")),
+    "rate_limit": Fault(ErrorKind.RATE_LIMIT, FREE, refuses("429 Slow", "rate_limit_error", "retry-after: 2")),
+    "quota": Fault(ErrorKind.QUOTA, FREE, refuses("429 Pay", "insufficient_quota")),
+    "key_refused": Fault(ErrorKind.AUTH, FREE, refuses("401 Who", "invalid_api_key")),
+    "model_gone": Fault(ErrorKind.NOT_FOUND, FREE, refuses("404 Gone", "model_not_found")),
+    "moved": Fault(ErrorKind.SERVER, None, refuses("307 Elsewhere", "moved", "location: http://127.0.0.1:1/")),
+    "silent": Fault(ErrorKind.TIMEOUT, None, says(b"", stall=True)),
+    "error_under_200": Fault(ErrorKind.SERVER, None, refuses("200 OK", "server_error")),
+    "body_stalls": Fault(ErrorKind.TIMEOUT, None, says(HALF, stall=True), streams=False, status=Status.TRUNCATED),
+    "body_cut": Fault(ErrorKind.PROTOCOL, None, says(HALF, close=True), streams=False, status=Status.TRUNCATED),
+    "bad_json": Fault(ErrorKind.BAD_BODY, None, says(reply(b'{"choices": [')), streams=False),
 }
 
 
@@ -249,16 +261,16 @@ def test_clients_notice_nothing(table, name):
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_every_attempt_is_in_the_ledger_with_its_role(table, name):
-    requests = table[1][name]
+    requests, fault = table[1][name], FAULTS[name]
     assert len(requests) == WELL + SICK + len(table[0][name].after)
     for attempts in requests.values():
         attempts.sort(key=lambda fact: fact.attempt)
         *failed, answered = attempts
         assert [fact.attempt for fact in attempts] == list(range(1, len(attempts) + 1))
-        assert answered.status is Status.OK
-        assert answered.cost > 0
-        assert all(fact.error_kind is FAULTS[name].kind for fact in failed), [fact.error for fact in failed]
-        assert all(fact.cost is None or fact.cost == Decimal(0) for fact in failed)
+        assert (answered.status, answered.cost, answered.unpriced) == (Status.OK, COST, "")
+        for fact in failed:
+            assert (fact.status, fact.error_kind, fact.cost) == (fault.status, fault.kind, fault.cost), fact.error
+            assert bool(fact.unpriced) is (fault.cost is None), "what is not known has a reason"
         roles = [fact.tags.get("farthing.role", "") for fact in attempts]
         assert roles == ["", "failover"][: len(attempts)]
 
@@ -280,7 +292,7 @@ async def broken_stream(heard: Heard, writer: asyncio.StreamWriter) -> None:
 
 
 def test_what_breaks_after_the_first_byte_is_told_and_never_sent_again(tmp_path):
-    """The sixteenth way: the only one that a client sees, because its answer has begun."""
+    """The twentieth way: the only one that a client sees, because its answer has begun."""
 
     async def run() -> tuple[Response, list[Heard]]:
         one, two = Place(), Place()

@@ -233,7 +233,9 @@ class Attempt:
         ]
 
     def _forwarded(self) -> Headers:
-        return [] if self._answer is None else [h for h in self._answer.headers if h[0] in _FORWARDED]
+        """What a refusal says about coming back."""
+        answer = self._answer
+        return [] if answer is None or answer.status < _REFUSED else [h for h in answer.headers if h[0] in _FORWARDED]
 
 
 def request_id_headers(dialect: str, request_id: str) -> Headers:

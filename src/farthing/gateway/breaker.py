@@ -69,8 +69,8 @@ class Breaker:
     """
 
     __slots__ = (
-        "_closed", "_failed", "_in_a_row", "_last", "_late", "_late_in_a_row", "_opened", "_probe", "_relapses", "_rest",
-        "_seen", "rests_until", "slow_after", "tolerance", "waiting", "why",
+        "_closed", "_failed", "_in_a_row", "_last", "_late", "_late_in_a_row", "_opened", "_probe", "_relapses",
+        "_rest", "_seen", "rests_until", "slow_after", "tolerance", "waiting", "why",
     )  # fmt: skip
 
     def __init__(self, tolerance: Tolerance) -> None:

@@ -16,8 +16,10 @@ def chunks(answer: Answer, api_key: str) -> AsyncIterator[bytes]:
     """The body of an answer, without the key where it is a refusal. Answers of models pass as they are: a model never
     sees the key.
     """
+    if answer.status < _REFUSED:
+        return answer.chunks()
     words = secret_words(api_key)
-    return _without(answer.chunks(), words) if words and answer.status >= _REFUSED else answer.chunks()
+    return _without(answer.chunks(), words) if words else answer.chunks()
 
 
 def secret_words(api_key: str) -> tuple[bytes, ...]:

@@ -7,6 +7,7 @@ something for the client goes on alone.
 """
 
 import asyncio
+from collections.abc import Awaitable
 from decimal import Decimal
 from time import perf_counter
 
@@ -26,20 +27,20 @@ _TYPICAL = 20
 """First bytes seen of a target before its quantiles say when to hedge."""
 
 
-async def serve(
+def serve(
     call: Call, route: Route, grant: Grant, client: Client, *, parts: Parts, router: Router, began: float
-) -> Reply | None:
+) -> Awaitable[Reply | None]:
     """The answer that the client is still owed. ``began`` is when the request arrived, by ``perf_counter``.
 
-    Raises ``InputError`` when no target can carry the call.
+    Awaiting it raises ``InputError`` when no target can carry the call.
     """
     serving = Serving(call, route, grant, client, parts=parts, router=router, began=began)
     if route.hedge is None:
         target = route.targets[0]
         track = router.clear(target, serving.now())
         if track is not None:
-            return await serving.simply(Step(0, target, track, "", 0.0))
-    return await serving.reply()
+            return serving.simply(Step(0, target, track, ""))
+    return serving.reply()
 
 
 class Serving:

@@ -189,7 +189,8 @@ def apply_headers(call: Call, *, known: tuple[str, ...] = ()) -> None:
     ``known`` are names of headers that whoever calls reads itself.
     """
     own = [(name[len(_OWN) :].decode("latin-1"), value) for name, value in call.headers if name.startswith(_OWN)]
-    own = [(name, value) for name, value in own if name not in known]
+    if known:
+        own = [(name, value) for name, value in own if name not in known]
     category = _apply(call, own) if own else ""
     call.labels = {**call.labels, "category": call.caller.category or category or "inference"}
 
