@@ -12,10 +12,9 @@ from typing import Literal
 
 import msgspec
 
-from farthing import config
 from farthing.app.local import Local
 from farthing.app.probe import Probe, survey
-from farthing.core.errors import FarthingError
+from farthing.core.errors import ConfigError, FarthingError
 
 Level = Literal["ok", "warn", "fail"]
 
@@ -59,7 +58,7 @@ def examine(local: Local, *, offline: bool = False, timeout: float = 5) -> Itera
     yield from _guarded("providers", lambda here: _providers(here, offline=offline, timeout=timeout), local)
 
 
-def settings_checks(problems: list[config.ConfigError], source: Path | None) -> Iterator[Check]:
+def settings_checks(problems: list[ConfigError], source: Path | None) -> Iterator[Check]:
     """The settings' problems as checks."""
     for problem in problems:
         where = f"{problem.file}:{problem.line}" if problem.line else problem.file
