@@ -175,6 +175,7 @@ def test_a_raise_above_a_threshold_waits_for_a_yes_and_happens_with_it(office):
     assert "approval" in asked.text
     assert office.purse.store.limits.get(limit.id).amount == 900
     [waiting] = office.room.gate.list(ceo)
+    assert waiting.summary.startswith("Raise search from $900 to $2,000 per month, ")
     office.room.gate.vote(ceo, waiting.id, Verdict.APPROVE)
     assert office.purse.store.limits.get(limit.id).amount == 2000
     assert office.call("DELETE", "/budgets/search", who=ann).status_code == 403

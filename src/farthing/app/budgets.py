@@ -11,6 +11,7 @@ from farthing.app.standing import (
     Count,
     Said,
     by_limit,
+    change_said,
     fullest,
     limit_view,
     notice_view,
@@ -117,7 +118,7 @@ class BudgetDesk:
         name = "limit.change" if commitment(old, new) is None else "limit.raise"
         plain: dict[str, Any] = msgspec.to_builtins(new)
         payload = {"id": old.id, "fields": {field: plain[field] for field in fields}}
-        return _shown(self._do(who, _act(name, old, new, payload, f"Change {said(old)} to {said(new)}")))
+        return _shown(self._do(who, _act(name, old, new, payload, change_said(old, new))))
 
     def remove(self, who: Who, ref: str) -> None:
         """End a limit."""

@@ -164,8 +164,7 @@ def _keys(local: Local) -> tuple[dict[str, str], str]:
     scopes = {team: Scope(org="demo", team=team) for team in teams}
     with local.store() as store:
         made = {
-            team: store.keys.create(change, name=team or "shared script", scope=scope)
-            for team, scope in scopes.items()
+            team: store.keys.create(change, name=team or "shared script", scope=scope) for team, scope in scopes.items()
         }
     return {team: token for team, (_, token) in made.items()}, made[""][0].id
 

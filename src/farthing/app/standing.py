@@ -95,11 +95,26 @@ def scope_of(limit: Limit) -> Scope:
 
 def said(limit: Limit) -> str:
     """A limit in a few words, for people."""
-    amount = f"{'$' if limit.measure is Measure.COST else ''}{limit.amount:,f}"
-    unit = "" if limit.measure is Measure.COST else f" {unit_of(limit)}"
+    return f"{limit.name}: {_amount(limit)} {_whose(limit)}"
+
+
+def change_said(old: Limit, new: Limit) -> str:
+    """A change of a limit in a few words, for people."""
+    if new != old and msgspec.structs.replace(old, amount=new.amount) == new:
+        verb = "Raise" if new.amount > old.amount else "Lower"
+        return f"{verb} {old.name} from {_amount(old)} to {_amount(new)} {_whose(new)}"
+    return f"Change {said(old)} to {said(new)}"
+
+
+def _amount(limit: Limit) -> str:
+    money = limit.measure is Measure.COST
+    return f"${limit.amount:,f}" if money else f"{limit.amount:,f} {unit_of(limit)}"
+
+
+def _whose(limit: Limit) -> str:
     per = "in all" if limit.per is Span.ONCE else f"per {limit.per}"
     scope = " ".join(f"{name}={value}" for name, value in limit.scope.items()) or "everybody"
-    return f"{limit.name}: {amount}{unit} {per}{', rolling' if limit.rolling else ''}, {scope}"
+    return f"{per}{', rolling' if limit.rolling else ''}, {scope}"
 
 
 def limit_view(limit: Limit) -> LimitView:
