@@ -37,6 +37,7 @@ check: $(BIN)/farthing
 bench: $(BIN)/farthing
 	$(BIN)/python -m bench.ledger
 	$(BIN)/python -m bench.gateway
+	$(BIN)/python -m bench.limits
 
 ## Regenerate the reference pages from the code.
 docs: $(BIN)/farthing

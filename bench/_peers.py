@@ -46,8 +46,8 @@ http {{
     return Peer(name="nginx", url=f"http://127.0.0.1:{port}/v1/chat/completions", headers={}, process=process)
 
 
-def litellm(upstream: int, folder: Path) -> Peer:
-    """LiteLLM's proxy with one worker, one model and a master key; no database, no callbacks."""
+def litellm(upstream: int, folder: Path, *, settings: str = "") -> Peer:
+    """LiteLLM's proxy with one worker, one model and a master key; no database, no callbacks, further settings."""
     python = HOME / "litellm/bin/python"
     if not python.exists():
         subprocess.run(["uv", "venv", "-q", "--clear", "--python", "3.11", str(python.parent.parent)], check=True)
@@ -60,7 +60,7 @@ model_list:
     litellm_params: {{model: openai/gpt-4o-mini, api_base: "http://127.0.0.1:{upstream}/v1", api_key: upstream}}
 general_settings: {{master_key: sk-bench}}
 litellm_settings: {{telemetry: false}}
-""")
+{settings}""")
     command = [
         str(python.parent / "litellm"),
         "--config",

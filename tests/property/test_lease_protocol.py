@@ -311,6 +311,7 @@ class Protocol(RuleBasedStateMachine):
         assert self.softens or not any(h.spent or h.held for h in self.dead.values() if h not in known)
         pot = self.world.pot(self.limit)
         assert pot["leased"] == 0
+        assert pot["doubt"] == sum(sum(holder.held) for holder in known)
         assert pot["spent"] == sum(holder.spent + sum(holder.held) for holder in (*living, *known))
         if not self.rolling:
             assert pot["used"] == pot["spent"]
@@ -353,6 +354,7 @@ def test_every_order_of_two_holders_and_a_death(world, when):
         others = iter(other)
         limit = world.limit()
         a, b = Holder(world, limit), Holder(world, limit, skew=-300)
+        buried = None
         for place in range(len(dying) + len(other)):
             actor, step = (b, next(others)) if place in places else (a, next(steps))
             play(world, actor, step)
@@ -360,6 +362,9 @@ def test_every_order_of_two_holders_and_a_death(world, when):
             assert pot["used"] + pot["leased"] <= CAP
             assert pot["used"] == pot["spent"]
             assert pot["leased"] == pot["granted"] - pot["spent"]
+            if (actor, step) == (a, "bury"):
+                buried = world.slice(a.name)
+            assert buried is None or world.slice(a.name) == buried
         b.finish()
         pot = world.pot(limit)
         assert (pot["leased"], pot["used"]) == (0, a.spent + sum(a.held) + b.spent)
@@ -379,8 +384,7 @@ def play(world: World, holder: Holder, step: str) -> None:
             if (message := holder.speak()) is not None:
                 holder.hear(message, holder.deliver(message))
         case "report":
-            holder.account.reported = -1
-            holder.speak()
+            holder.speak(need=holder.account.free + 5)
         case "arrive":
             holder.deliver(holder.awaited)
         case "die":
@@ -432,6 +436,15 @@ class Brittle:
         self.cells[place] = number
 
 
+def live_on(holder: Holder) -> None:
+    """Holds 30, settles the 20 that it held at 13 and these at their worst, and gives the rest back."""
+    hold((holder.account,), 30)
+    settle((holder.account,), 20, 13)
+    settle((holder.account,), 30, 30, 30)
+    holder.account.ends = holder.world.now
+    holder.speak()
+
+
 @pytest.mark.parametrize(("writes", "least"), list(enumerate([20, 50, *[43] * 7])))
 def test_death_between_two_writes_of_the_record_forgets_nothing(world, writes, least):
     """Whichever number was written last: what is charged covers all that was used, and no more than was granted."""
@@ -443,11 +456,7 @@ def test_death_between_two_writes_of_the_record_forgets_nothing(world, writes, l
     granted = world.slice(holder.name)["granted"]
     holder.account.cells = Brittle(holder.account.cells, writes)
     with pytest.raises(KilledError):
-        hold((holder.account,), 30)
-        settle((holder.account,), 20, 13)
-        settle((holder.account,), 30, 30, 30)
-        holder.account.ends = world.now
-        holder.speak()
+        live_on(holder)
     holder.die()
     bury(world, holder.name)
     assert least <= world.pot(limit)["used"] <= granted
@@ -470,6 +479,24 @@ def test_a_holder_that_was_released_by_mistake_goes_on_without_being_charged_twi
     holder.finish()
     assert world.pot(limit)["used"] == 40
     assert world.store.leases.release(world.change(), holder.name) == 0
+
+
+@pytest.mark.parametrize("begun", [0.0, 0.4, 0.99])
+def test_use_falls_out_of_a_rolling_span_never_early_and_hardly_late(world, begun):
+    world.seconds = begun
+    limit = world.limit(rolling=True)
+    first, second = Holder(world, limit), Holder(world, limit)
+    message = first.speak(need=CAP)
+    first.hear(message, first.deliver(message))
+    assert first.hold(CAP)
+    first.settle(CAP)
+    first.finish()
+    for seconds, met in ((0, False), (MINUTE - 0.01, False), (MINUTE + 2, True)):
+        world.seconds = begun + seconds
+        message = second.speak(need=CAP)
+        second.hear(message, second.deliver(message))
+        assert second.hold(CAP) == met
+    second.finish()
 
 
 def test_an_ask_is_met_whole_or_not_at_all(world):

@@ -49,20 +49,23 @@ def pieces(read: int, written: int) -> int:
 class Job:
     """``requests`` of up to ``output`` tokens, ``together`` at a time, each taking up to ``seconds``.
 
+    ``pause`` seconds lie between two of them.
+
     The spender's clock runs ``speed`` times as fast as the real one since ``origin``. Of the requests, the part
     ``unknown`` ends without anybody knowing what it cost. ``users`` of them take turns.
     """
 
     url: str
-    folder: str
-    log: str
-    name: str
-    seed: int
     requests: int
+    folder: str = ""
+    log: str = ""
+    name: str = ""
+    seed: int = 0
     together: int = 50
     output: int = 500
     prompt: int = 200
     seconds: float = 0.05
+    pause: float = 0.0
     patience: float = 30.0
     origin: float = 0.0
     speed: float = 1.0
@@ -102,6 +105,7 @@ class Spender:
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(job.requests):
+                    await asyncio.sleep(job.pause)
                     await self.gate.acquire()
                     group.create_task(self.one(limiting.bank))
         finally:
@@ -127,7 +131,7 @@ class Spender:
             try:
                 grant = bank.admit(call, ROUTE) or await bank.wait(call, ROUTE)
             except LimitError as refusal:
-                self.write("refused", limit=refusal.limit, number=number, **self.size(call), asked=call.at.timestamp())
+                self.write("refused", number=number, **self.size(call), **self.said(refusal))
             except UnavailableError as problem:
                 self.write("unsure", number=number, problem=str(problem))
             else:
@@ -137,6 +141,11 @@ class Spender:
                 grant.close()
         finally:
             self.gate.release()
+
+    def said(self, refusal: LimitError) -> dict[str, object]:
+        """Which limit it was, and when that starts anew by the spender's clock, to tell which of its pots it was."""
+        ends = None if refusal.retry_after is None else self.now().timestamp() + refusal.retry_after
+        return {"limit": refusal.limit, "ends": ends, "scope": self.job.scope}
 
     def size(self, call: Call) -> dict[str, object]:
         """Its worst case, or what the shortest answer needs."""

@@ -19,7 +19,7 @@ SUFFIX = ".tally"
 UNBOUNDED = 2**62
 """What is free of a limit that only counts."""
 
-AHEAD_SECONDS = 2.0
+AHEAD_SECONDS = 4.0
 AHEAD_REQUESTS = 8
 """A slice should last for so long, and cover so many of the largest requests."""
 
@@ -229,6 +229,7 @@ class Account:
         self.tight, self.open = word.tight, word.open
         if self.hard:
             self._grant(word.granted - self.granted)
+            self.low = min(self.low, self.free // 2)
 
     def unheard(self) -> None:
         """Nobody knows whether the store heard the last word: it is said again with the next message."""
