@@ -17,7 +17,8 @@ REQUEST = {
     "x-farthing-category": "Which part of a budget pays, such as `training`, `inference` or `research`, "
     "where the key leaves it open. Without it: `inference`.",
     "x-farthing-cap": "`off`: refuse the request where a budget covers only a shorter answer than it asks for.",
-    "x-farthing-provider": "Which account an upload to `/v1/files` goes to. Refused elsewhere.",
+    "x-farthing-provider": "Which account an upload to `/v1/files`, or a batch of messages, goes to. "
+    "Refused elsewhere.",
     "x-farthing-key": "Reserved. It is accepted and has no meaning yet.",
     "x-farthing-request-id": "Reserved. It is accepted and has no meaning yet; ids are made by the gateway.",
 }
@@ -54,7 +55,8 @@ def page() -> str:
         + "\nEach path also exists below `/openai` and `/anthropic`, which say the dialect outright. `/v1/models` "
         "answers in Anthropic's shape when `anthropic-version` was sent. `/healthz`, `/readyz` and "
         "`/metrics` are told in [metrics](metrics.md). `/v1/files…` and `/v1/batches…` are OpenAI's "
-        "[files and batches](../how-to/batches-and-images.md), and `/passthrough/PROVIDER/…` is "
+        "[files and batches](../how-to/batches-and-images.md), `/v1/messages/batches…` are Anthropic's batches, "
+        "and `/passthrough/PROVIDER/…` is "
         "[everything else](../how-to/pass-through.md).\n\nA Farthing key travels as `Authorization: Bearer KEY` or as "
         "`x-api-key: KEY`.\n\n"
         "## Request headers\n\nAll are optional. An unknown `x-farthing-` header is refused, so that a typo does not "

@@ -28,6 +28,8 @@ def _particulars(row: Vendor) -> Iterator[str]:
         yield "serves the Responses API itself"
     if row.files:
         yield "has files and batches"
+    if row.message_batches:
+        yield "has batches of messages"
     if not row.include_usage:
         yield "`stream_options.include_usage` is not sent"
     if row.max_tokens:
