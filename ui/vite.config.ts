@@ -1,14 +1,13 @@
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
 import { compress } from "./dev/compress.ts";
-import { sampleApi } from "./dev/sample-api.ts";
 
-/** Where `npm run dev` sends API calls; without it a sample API answers. */
-const control = process.env.FARTHING_CONTROL;
+/** Where `npm run dev` sends API calls: the address that `farthing up` and `farthing demo` use when not told another. */
+const control = process.env.FARTHING_CONTROL ?? "http://127.0.0.1:4181";
 
-export default defineConfig(({ command }) => ({
-  plugins: [react(), compress(), ...(command === "serve" && control === undefined ? [sampleApi()] : [])],
-  server: control === undefined ? {} : { proxy: { "/api": control } },
+export default defineConfig({
+  plugins: [react(), compress()],
+  server: { proxy: { "/api": control } },
   build: {
     outDir: "../src/farthing/web/static",
     emptyOutDir: true,
@@ -17,4 +16,4 @@ export default defineConfig(({ command }) => ({
     assetsInlineLimit: 0,
     chunkSizeWarningLimit: 600,
   },
-}));
+});

@@ -12,7 +12,7 @@ import { Ask } from "./pages/Ask";
 import { Audit } from "./pages/Audit";
 import { Budgets } from "./pages/Budgets";
 import { Keys } from "./pages/Keys";
-import { Login, Welcome } from "./pages/Login";
+import { Door, Login, Welcome } from "./pages/Login";
 import { Overview } from "./pages/Overview";
 import { People } from "./pages/People";
 import { Prices } from "./pages/Prices";
@@ -28,6 +28,15 @@ function NoPage() {
         <Link href="/">Go to the Overview</Link>
       </Empty>
     </>
+  );
+}
+
+/** Nobody can be let in: most often because the control process is not there, and then it is asked again. */
+function Closed(failed: { error: Error; retry: () => void }) {
+  return (
+    <Door>
+      <Failed {...failed} />
+    </Door>
   );
 }
 
@@ -48,12 +57,12 @@ function useSessionEnds(): void {
 
 export function App() {
   const session = useSessionQuery();
+  const queries = useQueryClient();
   useSessionEnds();
   const [path, navigate] = useLocation();
   if (path === "/welcome") return <Welcome onIn={() => navigate("/", { replace: true })} />;
   if (session.error instanceof ApiError && session.error.status === 401) return <Login />;
-  if (session.error !== null) return <Failed error={session.error} retry={() => void session.refetch()} />;
-  if (session.data === undefined) return null;
+  if (session.data === undefined) return session.failureReason === null ? null : <Closed error={session.failureReason} retry={() => void queries.resetQueries({ queryKey: ["session"] })} />;
   return (
     <SessionContext value={session.data}>
       <Shell>

@@ -1,7 +1,7 @@
 /** What budgets and quotas are in words: amounts in their measure, scopes, and the requests they are about. */
 import type { Budget, Limit, Pot } from "./api/types";
 import { count, share } from "./format";
-import { approx, money, roundDecimals } from "./money";
+import { approx, exactDecimals, money, roundDecimals } from "./money";
 import { dayOf } from "./time";
 import type { View } from "./url";
 
@@ -23,6 +23,11 @@ export const SPANS: Record<Limit["per"], string> = {
   once: "in all",
 };
 
+/** Whether a span is counted in calendar days, those of a zone. */
+export function hasDays(per: Limit["per"]): boolean {
+  return per !== "minute" && per !== "hour";
+}
+
 /** Whether a limit will not last, or has not lasted. */
 export function isPressed({ status }: Budget): boolean {
   return status === "at risk" || status === "over";
@@ -33,15 +38,16 @@ export function unitOf({ measure }: Limit): string {
   return measure === "cost" ? "USD" : measure === "tokens" ? "tokens" : "requests";
 }
 
-/** An amount of a limit for reading: dollars to the cent, whole dollars where many; pieces as counted. */
-export function quantity(amount: string, unit: string, decimals = roundDecimals(amount) === 0 ? 0 : 2): string {
+/** An amount for reading: dollars as precisely as their size asks for, whole dollars where many; pieces as counted. */
+export function quantity(amount: string, unit: string, decimals = roundDecimals(amount)): string {
   return unit === "USD" ? money(amount, decimals) : `${count(Math.round(approx(amount)))}`;
 }
 
-/** "$700 a month", "600 requests a minute". */
+/** "$700 a month", "$0.0005 an hour", "600 requests a minute": what was set, exactly. */
 export function said(limit: Limit): string {
   const unit = unitOf(limit);
-  const amount = quantity(limit.amount, unit);
+  const decimals = exactDecimals([limit.amount]);
+  const amount = quantity(limit.amount, unit, decimals === 1 ? 2 : decimals);
   return `${amount}${unit === "USD" ? "" : ` ${unit}`} ${limit.measure === "parallel" ? "at a time" : limit.rolling ? `in any ${limit.per}` : SPANS[limit.per]}`;
 }
 

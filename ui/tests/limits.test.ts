@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Budget, Limit } from "../src/api/types";
-import { monthly, quantity, refusedOf, requestsOf } from "../src/limits";
+import { monthly, quantity, refusedOf, requestsOf, said } from "../src/limits";
 
 function budget(name: string, amount: string, scope: Record<string, string>, more: Partial<Limit> = {}): Budget {
   const limit = { id: name, name, amount, scope, measure: "cost", per: "month", rolling: false, ...more } as Limit;
@@ -43,4 +43,12 @@ it("reads amounts in their measure", () => {
   expect(quantity("1200.5", "USD")).toBe("$1,201");
   expect(quantity("12.5", "USD")).toBe("$12.50");
   expect(quantity("30000000", "tokens")).toBe("30,000,000");
+});
+
+it("says what was set, exactly", () => {
+  const words = (amount: string, more: Partial<Limit> = {}) => said(budget("x", amount, {}, more).limit);
+  expect(words("0.0005", { per: "hour" })).toBe("$0.0005 an hour");
+  expect(words("91.50")).toBe("$91.50 a month");
+  expect(words("2500")).toBe("$2,500 a month");
+  expect(words("600", { measure: "requests", per: "minute", rolling: true })).toBe("600 requests in any minute");
 });

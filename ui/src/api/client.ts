@@ -29,6 +29,11 @@ function unreachable(): Problem {
   };
 }
 
+/** What a form refuses by itself, in the shape of the API's refusals, so that it stands at its field as theirs do. */
+export function refusal(field: string, value: string, detail: string, remedy: string): ApiError {
+  return new ApiError(400, { ...unreachable(), type: "input", title: "This cannot be used", status: 400, detail, field, value, remedy });
+}
+
 async function problemOf(response: Response): Promise<Problem> {
   const fallback = { ...unreachable(), title: response.statusText, status: response.status, detail: `The answer was ${response.status}.`, remedy: "" };
   if (response.headers.get("content-type")?.includes("json") !== true) return fallback;

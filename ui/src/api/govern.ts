@@ -18,12 +18,15 @@ import type {
 /** Limits are used while one looks at them, and people answer. */
 const WATCHED_MS = 15_000;
 
+/** The figures beside the names of pages may be a minute old: standing of every limit takes the ledger a while. */
+export const GLANCED_MS = 60_000;
+
 function useAnswer<Answer>(path: string, more: { enabled?: boolean; refetchInterval?: number } = {}) {
   return useQuery({ queryKey: path.split("/"), queryFn: ({ signal }) => get<Answer>(path, undefined, signal), placeholderData: keepPreviousData, ...more });
 }
 
-export function useBudgets() {
-  return useAnswer<BudgetsAnswer>("budgets", { refetchInterval: WATCHED_MS });
+export function useBudgets(refetchInterval = WATCHED_MS) {
+  return useAnswer<BudgetsAnswer>("budgets", { refetchInterval });
 }
 
 export function useBudget(id: string, enabled = true) {
@@ -35,13 +38,13 @@ export function useNotices() {
 }
 
 /** Approvals: those that wait for the reader (""), those they asked for ("mine"), or all. */
-export function useApprovals(show = "") {
+export function useApprovals(show = "", refetchInterval = WATCHED_MS) {
   const query = show === "all" ? "" : show === "mine" ? "?mine=true" : "?for_me=true";
   return useQuery({
     queryKey: ["approvals", "list", show],
     queryFn: ({ signal }) => get<ApprovalsAnswer>(`approvals${query}`, undefined, signal),
     placeholderData: keepPreviousData,
-    refetchInterval: WATCHED_MS,
+    refetchInterval,
   });
 }
 
@@ -90,10 +93,8 @@ export function useLoginWays() {
   return useAnswer<LoginWays>("login");
 }
 
-/** Has everything asked again that a change of these may have moved. */
-export function useRefresh(): (...names: string[]) => void {
+/** Has everything asked again that a change of these may have moved; done once the answers are there. */
+export function useRefresh(): (...names: string[]) => Promise<unknown> {
   const queries = useQueryClient();
-  return (...names) => {
-    for (const name of [...names, "session", "audit"]) void queries.invalidateQueries({ queryKey: [name] });
-  };
+  return (...names) => Promise.all([...names, "session", "audit"].map((name) => queries.invalidateQueries({ queryKey: [name] })));
 }

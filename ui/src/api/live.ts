@@ -23,7 +23,7 @@ function refresher(queries: QueryClient): { landed: () => void; stop: () => void
   };
 }
 
-/** Listens for as long as the component stands. The browser reconnects by itself. */
+/** Listens for as long as the component stands. The browser reconnects by itself; what failed meanwhile is asked again. */
 export function useLive(known: number): Pulse {
   const queries = useQueryClient();
   const [pulse, setPulse] = useState<Pulse>("connecting");
@@ -31,7 +31,10 @@ export function useLive(known: number): Pulse {
     const events = new EventSource("/api/v1/events");
     const { landed, stop } = refresher(queries);
     let version = known;
-    events.onopen = () => setPulse("live");
+    events.onopen = () => {
+      setPulse("live");
+      void queries.refetchQueries({ predicate: ({ state }) => state.status === "error" });
+    };
     events.onerror = () => setPulse("lost");
     events.addEventListener("landed", (event: MessageEvent<string>) => {
       const news = JSON.parse(event.data) as Landed;

@@ -1,6 +1,6 @@
 /** Every question the pages ask, as TanStack queries. Keys that begin with "facts" go stale when facts land. */
 import { keepPreviousData, useInfiniteQuery, useQuery } from "@tanstack/react-query";
-import { get, post } from "./client";
+import { ApiError, get, post } from "./client";
 import type {
   DimensionValues,
   KeysAnswer,
@@ -30,21 +30,36 @@ function useFacts<Answer>(path: string, query: URLSearchParams, enabled = true) 
   });
 }
 
-/** The token of the link that `farthing up` prints, taken out of the address, and so out of the history. */
-function takeToken(): string {
-  const token = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
-  if (token !== "") history.replaceState(null, "", location.pathname + location.search);
-  return token;
+/** Logs in with the token of the link that `farthing up` prints. It leaves the address, and so the history, once it is answered. */
+async function enter(token: string): Promise<Session> {
+  const forget = () => history.replaceState(null, "", location.pathname + location.search);
+  try {
+    const session = await post<Session>("session", { token });
+    forget();
+    return session;
+  } catch (reason) {
+    if (!isAway(reason)) forget();
+    throw reason;
+  }
 }
+
+function isAway(reason: unknown): boolean {
+  return reason instanceof ApiError && reason.status === 0;
+}
+
+/** How often a control process that does not answer is asked whether it is back. */
+const AWAY_MS = 3_000;
 
 /** Who comes with a token in the address logs in with it; the others may have a session already. */
 export function useSessionQuery() {
   return useQuery({
     queryKey: ["session"],
     queryFn: ({ signal }) => {
-      const token = takeToken();
-      return token === "" ? get<Session>("session", undefined, signal) : post<Session>("session", { token });
+      const token = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
+      return token === "" ? get<Session>("session", undefined, signal) : enter(token);
     },
+    retry: (_, error) => isAway(error),
+    retryDelay: AWAY_MS,
   });
 }
 

@@ -55,7 +55,6 @@ export type PersonSession = Schemas["SessionView"];
 export type SessionsAnswer = Schemas["SessionsAnswer"];
 export type TokenCreated = Schemas["TokenCreated"];
 export type LoginWays = Schemas["LoginWays"];
-export type ScopeDraft = Schemas["ScopeDraft"];
 
 /** The data of a server-sent event; OpenAPI cannot describe those. */
 export interface Landed {

@@ -11,7 +11,7 @@ export function Copy({ text, what, label, icon = "copy" }: { text: string; what:
   }, [done]);
   const copy = () => void navigator.clipboard.writeText(text).then(() => setDone(true));
   return (
-    <button type="button" className={label === undefined ? "icon-button" : "button"} aria-label={`Copy ${what}`} title={`Copy ${what}`} onClick={copy}>
+    <button type="button" className={label === undefined ? "icon-button" : "button"} aria-label={label === undefined ? `Copy ${what}` : undefined} title={`Copy ${what}`} onClick={copy}>
       <Icon name={done ? "done" : icon} />
       {label}
       <span className="hidden-text" role="status">

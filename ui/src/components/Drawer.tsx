@@ -33,7 +33,9 @@ export function Drawer({ title, note, what, onClose, children }: Props) {
           <Icon name="close" />
         </button>
       </header>
-      <div className="drawer-body">{children}</div>
+      <div className="drawer-body" tabIndex={0} role="region" aria-label={title}>
+        {children}
+      </div>
     </aside>
   );
 }

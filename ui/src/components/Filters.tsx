@@ -2,7 +2,8 @@
 import { useState } from "react";
 import { useDimension } from "../api/queries";
 import { toggled } from "../url";
-import { named, useQuestion, useSession, useView } from "../view";
+import { useNames } from "../names";
+import { useQuestion, useSession, useView } from "../view";
 import { Icon } from "./Icon";
 import { Popover } from "./Popover";
 
@@ -22,9 +23,10 @@ function Values({ dimension }: { dimension: string }) {
   const [view, change] = useView();
   const { span } = useQuestion();
   const [search, setSearch] = useState("");
+  const nameOf = useNames();
   const answer = useDimension(dimension, span);
   const kept = view.where[dimension] ?? [];
-  const values = [...new Set([...kept, ...(answer.data?.values ?? [])])].filter((value) => named(value).toLowerCase().includes(search.toLowerCase()));
+  const values = [...new Set([...kept, ...(answer.data?.values ?? [])])].filter((value) => nameOf(dimension, value).toLowerCase().includes(search.toLowerCase()));
   return (
     <>
       <input className="control" aria-label={`Search values of ${spoken(dimension)}`} placeholder="Search values" value={search} onChange={(event) => setSearch(event.target.value)} />
@@ -32,7 +34,7 @@ function Values({ dimension }: { dimension: string }) {
         {values.slice(0, 200).map((value) => (
           <label key={value} className="choice">
             <input type="checkbox" checked={kept.includes(value)} onChange={() => change({ where: toggled(view.where, dimension, value), request: "" }, { replace: true })} />
-            <span className={value === "" ? "faint" : undefined}>{named(value)}</span>
+            <span className={value === "" ? "faint" : undefined} title={value}>{nameOf(dimension, value)}</span>
           </label>
         ))}
         {values.length === 0 ? <p className="faint small" style={{ padding: 8 }}>{answer.isPending ? "Loading…" : "No such value in this window."}</p> : null}
@@ -73,15 +75,16 @@ function AddFilter() {
 /** `lead` begins the sentence, as in "1,204 requests". */
 export function Filters({ lead }: { lead?: string }) {
   const [view, change] = useView();
-  const entries = Object.entries(view.where);
+  const nameOf = useNames();
+  const entries = Object.entries(view.where).map(([dimension, values]) => [dimension, values.map((value) => nameOf(dimension, value)).join(" or ")] as const);
   return (
     <div className="sentence" role="group" aria-label="Filters">
       {lead === undefined ? null : <span className="figure">{lead} </span>}
-      {entries.map(([dimension, values], index) => (
+      {entries.map(([dimension, words], index) => (
         <span key={dimension} className="row" style={{ gap: 6 }}>
           <span className="faint">{index === 0 ? "where" : "and"} </span>
           <span className="chip">
-            <Popover side="left" className="chip-words" name={`${spoken(dimension)} is ${values.map(named).join(" or ")}; change`} label={<><span className="faint">{spoken(dimension)} is</span> {values.map(named).join(" or ")}</>}>
+            <Popover side="left" className="chip-words" name={`${spoken(dimension)} is ${words}; change`} label={<><span className="faint">{spoken(dimension)} is</span> {words}</>}>
               {() => (
                 <div className="stack" style={{ gap: 6, width: 240 }}>
                   <Values dimension={dimension} />

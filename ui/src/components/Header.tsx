@@ -101,7 +101,8 @@ function WindowPicker() {
   );
 }
 
-export function Header({ title, children, facts = true }: { title: string; children?: ReactNode; facts?: boolean }) {
+/** `facts` is what the page shows: facts of cost, `"times"` for what only happened at some, or neither. */
+export function Header({ title, children, facts = true }: { title: string; children?: ReactNode; facts?: boolean | "times" }) {
   useTitle(title);
   const [view, change] = useView();
   const { currency } = useSession();
@@ -111,7 +112,7 @@ export function Header({ title, children, facts = true }: { title: string; child
       <h1>{title}</h1>
       <Freshness />
       {children}
-      {facts ? (
+      {facts !== false ? (
         <>
           <WindowPicker />
           <select className="control" aria-label="Time zone" value={view.zone} onChange={(event) => change({ zone: event.target.value })}>
@@ -119,13 +120,15 @@ export function Header({ title, children, facts = true }: { title: string; child
               <option key={zone}>{zone}</option>
             ))}
           </select>
-          <select className="control" aria-label="Cost basis" value={view.basis} onChange={(event) => change({ basis: event.target.value as Basis })}>
-            {BASES.map((basis) => (
-              <option key={basis} value={basis}>
-                {currency} · {basis}
-              </option>
-            ))}
-          </select>
+          {facts === "times" ? null : (
+            <select className="control" aria-label="Cost basis" value={view.basis} onChange={(event) => change({ basis: event.target.value as Basis })}>
+              {BASES.map((basis) => (
+                <option key={basis} value={basis}>
+                  {currency} · {basis}
+                </option>
+              ))}
+            </select>
+          )}
         </>
       ) : null}
     </header>

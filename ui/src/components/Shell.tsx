@@ -1,11 +1,11 @@
 /** The frame around every page: navigation with live figures, the palette, the content. */
 import { type ReactNode, useState } from "react";
 import { Link, useLocation } from "wouter";
-import { useApprovals, useBudgets } from "../api/govern";
+import { GLANCED_MS, useApprovals, useBudgets } from "../api/govern";
 import { useSpend } from "../api/queries";
 import { count, short } from "../format";
 import { isPressed } from "../limits";
-import { money } from "../money";
+import { isZero, money } from "../money";
 import { type Page, pagesOf } from "../pages";
 import { pricedCost } from "../priced";
 import { useLinkTo, useQuestion, useSession, useView } from "../view";
@@ -52,10 +52,10 @@ function useFigures(): Record<string, [figure: string, of: string]> {
   const [view] = useView();
   const { filtered } = useQuestion();
   const spent = useSpend(filtered, { basis: view.basis }).data;
-  const pressed = useBudgets().data?.rows.filter(isPressed).length ?? 0;
-  const waiting = useApprovals().data?.waiting ?? 0;
+  const pressed = useBudgets(GLANCED_MS).data?.rows.filter(isPressed).length ?? 0;
+  const waiting = useApprovals("", GLANCED_MS).data?.waiting ?? 0;
   const total = spent?.total;
-  const cost = total === undefined ? null : pricedCost(total);
+  const cost = total === undefined || (total.requests === 0 && isZero(total.cost)) ? null : pricedCost(total);
   return {
     "/": [cost === null ? "" : money(cost, 2, spent?.currency), "spent in this window"],
     "/requests": [total === undefined ? "" : short(total.requests), "in this window"],
@@ -66,18 +66,20 @@ function useFigures(): Record<string, [figure: string, of: string]> {
   };
 }
 
-function useEntries(section: Page["section"]): Entry[] {
+/** The pages that the reader may enter, by section, each with what stands beside its name. */
+function useEntries(): (section: Page["section"]) => Entry[] {
   const figures = useFigures();
-  return pagesOf(useSession())
-    .filter((page) => page.section === section)
-    .map(({ path, name }) => ({ path, name, figure: figures[path]?.[0] ?? "", of: figures[path]?.[1] ?? "", warns: path === "/budgets" || path === "/approvals" }));
+  const pages = pagesOf(useSession());
+  return (section) =>
+    pages
+      .filter((page) => page.section === section)
+      .map(({ path, name }) => ({ path, name, figure: figures[path]?.[0] ?? "", of: figures[path]?.[1] ?? "", warns: path === "/budgets" || path === "/approvals" }));
 }
 
 function Navigation({ onSearch }: { onSearch: () => void }) {
   const [open, setOpen] = useState(false);
   const { version } = useSession();
-  const look = useEntries("look");
-  const govern = useEntries("govern");
+  const entriesOf = useEntries();
   const linkTo = useLinkTo();
   return (
     <nav className="nav" aria-label="Pages">
@@ -90,11 +92,11 @@ function Navigation({ onSearch }: { onSearch: () => void }) {
         </button>
       </div>
       <div className="nav-body" data-open={open} onClick={(event) => event.target instanceof HTMLAnchorElement && setOpen(false)}>
-        <Entries entries={look} />
+        <Entries entries={entriesOf("look")} />
         <p className="nav-heading" id="govern">
           Govern
         </p>
-        <Entries entries={govern} />
+        <Entries entries={entriesOf("govern")} />
         <div className="nav-foot">
           <button type="button" className="control nav-search" onClick={onSearch}>
             <span className="row">

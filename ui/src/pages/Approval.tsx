@@ -121,12 +121,12 @@ export function Approval({ id }: { id: string }) {
       <Shown of={answer}>
         {(approval) => (
           <div className="stack">
-            <p className="row wrap"><b className="lead">{approval.summary}</b> <StateTag state={approval.state} /></p>
+            <p className="row wrap"><b className="lead">{approval.summary}</b> <StateTag state={approval.state} /> {approval.action.startsWith("limit.") ? <Link href={linkTo("/budgets", { open: approval.subject })}>How this limit stands</Link> : null}</p>
             <Facts approval={approval} />
             <Actions approval={approval} />
             <div className="pair">
               <section className="panel" aria-labelledby="changes">
-                <header><h2 id="changes">What would be different</h2></header>
+                <header><h2 id="changes">Before and after</h2></header>
                 <div className="body"><Changes changes={approval.changes} /></div>
               </section>
               <Votes approval={approval} />

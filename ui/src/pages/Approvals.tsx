@@ -16,6 +16,7 @@ import { useLinkTo, useMay, useNow, useView } from "../view";
 import { leftOf, StateTag } from "./approvals/words";
 
 const column = columnHelper<Approval>();
+const ACTS: Readonly<Record<string, string>> = { spend: "spend", plan: "begin a plan", "key.create": "make a key", "limit.change": "change a limit", "limit.raise": "raise a limit", "limit.remove": "remove a limit" };
 const SHOWS = { "": "Waiting for me", mine: "Asked by me", all: "All" };
 
 const FILE: Columns<Approval> = {
@@ -36,8 +37,8 @@ const FILE: Columns<Approval> = {
 
 function columnsOf(now: Date, address: (row: Approval) => string) {
   return [
-    column.accessor("summary", { header: "What", cell: ({ row: { original: row } }) => <Link href={address(row)} title={row.summary}>{row.summary}</Link>, meta: { yields: true } }),
-    column.accessor("amount", { header: "A month", cell: ({ row: { original: row } }) => (row.amount === null ? <span className="faint">–</span> : <Money amount={row.amount} />), meta: { number: true } }),
+    column.accessor("summary", { header: "What", cell: ({ row: { original: row } }) => <Link href={address(row)} title={row.summary}>{row.summary}</Link>, meta: { wrap: true } }),
+    column.accessor("amount", { header: "Amount", cell: ({ row: { original: row } }) => (row.amount === null ? <span className="faint">–</span> : <Money amount={row.amount} />), meta: { number: true } }),
     column.accessor("asked_by", { header: "Asked by", meta: { from: "medium" } }),
     column.accessor((row) => row.duties.join(" or "), { id: "duties", header: "Who agrees", cell: (cell) => cell.getValue() || <span className="faint">nobody has to</span>, meta: { from: "wide" } }),
     column.accessor("yes", { header: "Yes", cell: ({ row: { original: row } }) => <span className="figure">{row.yes} of {row.wanted}</span>, meta: { from: "small" } }),
@@ -54,20 +55,20 @@ function Rules({ rules }: { rules: RulesAnswer }) {
         <div className="grow">
           <h2 id="rules">Who has to agree</h2>
           <p>
-            To {rules.acts.join(", ")}. A question waits {rules.expire_hours} hours. {rules.four_eyes ? `Somebody else always agrees; from ${money(rules.four_eyes_from, 0)} two people.` : "Whoever holds the duty need not ask."}
+            To {rules.acts.map((act) => ACTS[act] ?? act).join(", ")}. A question waits {rules.expire_hours} hours. {rules.four_eyes ? `Somebody else always agrees; from ${money(rules.four_eyes_from, 0)} two people.` : "Whoever holds the duty need not ask."}
           </p>
         </div>
       </header>
       <div className="body">
         <Frame caption="Who has to agree to what">
-          <table className="plain">
+          <table className="plain rules">
             <caption className="hidden-text">Who has to agree to what</caption>
             <tbody>
               {rules.rules.map((rule) => (
                 <tr key={`${rule.category} ${rule.duty}`}>
                   <td>{rule.category === "*" ? "anything else" : rule.category}</td>
                   <td className="number">from {money(rule.least, 0)} a month</td>
-                  <td>{rule.duty}</td>
+                  <td className="offer">{rule.duty}</td>
                 </tr>
               ))}
             </tbody>

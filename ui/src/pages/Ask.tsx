@@ -3,8 +3,9 @@ import { useLocation, useSearch } from "wouter";
 import { post } from "../api/client";
 import { useBudget, useRefresh } from "../api/govern";
 import type { Approval, ApprovalDraft, Limit } from "../api/types";
-import { Choice, Field, Form, textOf } from "../components/Form";
+import { amountOf, Choice, Field, Form, textOf } from "../components/Form";
 import { Header } from "../components/Header";
+import { PARTS, ScopeFields, wholeScopeOf } from "../components/ScopeFields";
 import { Shown } from "../components/State";
 import { said } from "../limits";
 import { useLinkTo } from "../view";
@@ -15,7 +16,7 @@ function Raise({ limit }: { limit: Limit }) {
   const [, navigate] = useLocation();
   const linkTo = useLinkTo();
   const refresh = useRefresh();
-  const send = (data: FormData) => post<Limit>(`budgets/${encodeURIComponent(limit.id)}`, { amount: textOf(data, "amount").replaceAll(",", "") }, "PATCH");
+  const send = (data: FormData) => post<Limit>(`budgets/${encodeURIComponent(limit.id)}`, { amount: amountOf(data) }, "PATCH");
   const done = () => {
     refresh("budgets");
     navigate(linkTo("/budgets", { open: limit.id }));
@@ -31,8 +32,7 @@ function Raise({ limit }: { limit: Limit }) {
 }
 
 function draftOf(data: FormData): ApprovalDraft {
-  const scope = { org: "", team: textOf(data, "team"), project: "", environment: "", feature: "", customer: "", user: "" };
-  return { action: textOf(data, "action") as "spend" | "plan", subject: textOf(data, "subject"), summary: textOf(data, "summary"), amount: textOf(data, "amount").replaceAll(",", ""), category: textOf(data, "category"), scope };
+  return { action: textOf(data, "action") as "spend" | "plan", subject: textOf(data, "subject"), summary: textOf(data, "summary"), amount: amountOf(data), category: textOf(data, "category"), scope: wholeScopeOf(data) };
 }
 
 function Leave() {
@@ -48,10 +48,10 @@ function Leave() {
       <div className="grid-form">
         <Choice name="action" label="To" options={{ spend: "spend something", plan: "begin a plan" }} />
         <Field name="subject" label="Its name" required autoFocus help="A later check names it by this" />
-        <Field name="amount" label="Dollars, a month where it recurs" inputMode="decimal" required />
+        <Field name="amount" label="Dollars" inputMode="decimal" required help="A month’s, where it recurs" />
         <Choice name="category" label="For" options={CATEGORIES} />
-        <Field name="team" label="Team" />
       </div>
+      <ScopeFields label="Paid by" help="Empty where nobody in particular" fields={PARTS} />
       <Field name="summary" label="What it is, and why" maxLength={500} required />
     </Form>
   );

@@ -22,12 +22,19 @@ const WORDS = { actor: "Who", action: "Action begins with", subject: "About" } a
 
 function columnsOf(view: View) {
   return [
-    column.accessor("at", { header: "Time", cell: ({ row: { original: row } }) => <Link className="figure" href={write({ ...view, open: String(row.number) })}>{moment(new Date(row.at), view.zone)}</Link> }),
+    column.accessor("at", { header: "Time", cell: ({ row: { original: row } }) => <Link className="figure" href={write({ ...view, open: String(row.number) })} title={row.at}>{moment(new Date(row.at), view.zone).slice(0, -3)}</Link> }),
     column.accessor("actor", { header: "Who" }),
-    column.accessor("action", { header: "Action", cell: (cell) => <span className="mono">{cell.getValue()}</span>, meta: { from: "small" } }),
-    column.accessor("subject", { header: "About", cell: (cell) => <span className="mono soft">{cell.getValue()}</span>, meta: { from: "medium" } }),
+    column.accessor("action", { header: "Action", cell: (cell) => <span className="mono">{cell.getValue()}</span> }),
+    column.accessor("subject", { header: "About", cell: ({ row: { original: row } }) => <About entry={row} />, meta: { from: "small" } }),
     column.accessor((row) => row.changes.length, { id: "changes", header: "Fields", cell: ({ row: { original: row } }) => <span className="soft" title={row.changes.map((each) => each.field).join(", ")}>{row.changes.map((each) => each.field).slice(0, 4).join(", ") || "–"}</span>, meta: { from: "wide" } }),
   ];
+}
+
+/** What an entry is about, by its name where the entry tells it. */
+function About({ entry: { subject, changes } }: { entry: AuditEntry }) {
+  const name = changes.find(({ field }) => field === "email" || field === "name");
+  const text = name?.after ?? name?.before ?? "";
+  return text === "" ? <span className="mono soft">{subject}</span> : <span title={subject}>{text}</span>;
 }
 
 /** A word of the question, asked once typing pauses. */
@@ -82,9 +89,9 @@ export function Audit() {
   const entry = rows.find((row) => String(row.number) === view.open);
   return (
     <>
-      <Header title="Audit" />
+      <Header title="Audit" facts="times" />
       <div className="stack">
-        <div className="row wrap">
+        <div className="words">
           {(Object.keys(WORDS) as (keyof typeof WORDS)[]).map((name) => <Word key={name} name={name} />)}
           <span className="grow" />
           <CsvLink href={href("audit.csv", auditParameters(words))} />

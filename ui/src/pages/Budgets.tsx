@@ -66,7 +66,7 @@ function Lists({ answer }: { answer: BudgetsAnswer }) {
   return (
     <>
       <Summary answer={answer} />
-      <List id="budgets" title="Budgets" note={`${plural(budgets.length, "budget")} in dollars. Marks on the bars are where somebody is told.`} rows={budgets} open={open} cursor={cursor} />
+      <List id="budgets" title="Budgets" note={`${plural(budgets.length, "budget")} in dollars. Marks on the bars: where a notice is sent.`} rows={budgets} open={open} cursor={cursor} />
       <List id="quotas" title="Quotas" note="Requests, tokens, and requests at a time." rows={quotas} open={open} cursor={cursor} />
     </>
   );

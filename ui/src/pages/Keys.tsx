@@ -8,6 +8,7 @@ import { Dialog } from "../components/Dialog";
 import { Field, Form, textOf, wordsOf } from "../components/Form";
 import { Header } from "../components/Header";
 import { Icon } from "../components/Icon";
+import { PARTS, ScopeFields, wholeScopeOf } from "../components/ScopeFields";
 import { Once } from "../components/Once";
 import { Empty, Shown } from "../components/State";
 import { CsvButton, Table } from "../components/Table";
@@ -48,7 +49,7 @@ function columnsOf(zone: string, may: boolean, act: (act: Act) => void) {
     column.accessor("hint", { header: "Begins with", cell: (cell) => <span className="mono soft">{cell.getValue()}…</span>, meta: { from: "medium" } }),
     column.accessor((key) => Object.values(key.scope).filter((value) => value !== "").join(" / "), { id: "scope", header: "Paid by", cell: (cell) => cell.getValue() || <span className="faint">unallocated</span>, meta: { from: "medium" } }),
     column.accessor((key) => key.models.join(", "), { id: "models", header: "Models", cell: (cell) => cell.getValue() || <span className="faint">every model</span>, meta: { from: "wide" } }),
-    column.accessor("category", { header: "For", cell: (cell) => cell.getValue() || <span className="faint">as the request says</span>, meta: { from: "wide" } }),
+    column.accessor("category", { header: "Category", cell: (cell) => cell.getValue() || <span className="faint">as the request says</span>, meta: { from: "wide" } }),
     column.accessor("created", { header: "Created", cell: (cell) => <span className="figure">{day(cell.getValue(), "")}</span>, meta: { from: "wide" } }),
     column.accessor("expires", { header: "Expires", cell: (cell) => <span className="figure">{day(cell.getValue(), "never")}</span>, meta: { from: "medium" } }),
     column.accessor("state", { header: "State", cell: (cell) => <span className={`tag ${TONES[cell.getValue()]}`}>{cell.getValue()}</span> }),
@@ -72,8 +73,7 @@ function columnsOf(zone: string, may: boolean, act: (act: Act) => void) {
 
 function draftOf(data: FormData): KeyDraft {
   const text = (name: string) => textOf(data, name);
-  const scope = { org: "", team: text("team"), project: text("project"), environment: "", feature: "", customer: "", user: "" };
-  return { name: text("name"), scope, models: wordsOf(data, "models"), category: text("category"), expires: text("expires") === "" ? null : `${text("expires")}T00:00:00Z` };
+  return { name: text("name"), scope: wholeScopeOf(data), models: wordsOf(data, "models"), category: text("category"), expires: text("expires") === "" ? null : `${text("expires")}T00:00:00Z` };
 }
 
 function NewKey({ onCreated, onCancel }: { onCreated: (created: KeyCreated) => void; onCancel: () => void }) {
@@ -83,12 +83,11 @@ function NewKey({ onCreated, onCancel }: { onCreated: (created: KeyCreated) => v
         <Form label="New key" send="Create key" onSend={(data) => post<KeyCreated>("keys", draftOf(data))} onDone={onCreated} onCancel={onCancel}>
           <div className="grid-form">
             <Field name="name" label="Name" required autoFocus />
-            <Field name="team" label="Team that pays" />
-            <Field name="project" label="Project" />
-            <Field name="models" label="Models, empty for every one" placeholder="gpt-5-mini, smart" />
-            <Field name="category" label="For, a category" placeholder="inference" help="Pins every request of the key" />
+            <Field name="models" label="Models" placeholder="every one" help="For example gpt-5-mini, smart" />
+            <Field name="category" label="Category" placeholder="as the request says" help="Training, inference, research, maintenance or your own" />
             <Field name="expires" label="Expires at the start of (UTC)" type="date" />
           </div>
+          <ScopeFields label="Paid by" help="A request may name what is left out here, and no other than what is named" fields={PARTS} />
         </Form>
       </div>
     </div>

@@ -1,7 +1,7 @@
 /** The door: single sign-on where there is one, e-mail and password, or the installation's admin token. */
 import { useQueryClient } from "@tanstack/react-query";
 import type { ReactNode } from "react";
-import { post } from "../api/client";
+import { post, refusal } from "../api/client";
 import { useLoginWays } from "../api/govern";
 import type { LoginWays, Session } from "../api/types";
 import { Field, Form, textOf } from "../components/Form";
@@ -18,7 +18,8 @@ export function useEnter(): (session: Session) => void {
   };
 }
 
-function Door({ children }: { children: ReactNode }) {
+/** What stands where nobody is in yet. */
+export function Door({ children }: { children: ReactNode }) {
   return (
     <main className="login">
       <div>
@@ -31,10 +32,10 @@ function Door({ children }: { children: ReactNode }) {
   );
 }
 
-function ByToken() {
+function ByToken({ plain = false }: { plain?: boolean }) {
   const enter = useEnter();
   return (
-    <Form label="Sign in" send="Sign in" onSend={(data) => post<Session>("session", { token: textOf(data, "token") })} onDone={enter}>
+    <Form label="Sign in" send="Sign in" plain={plain} onSend={(data) => post<Session>("session", { token: textOf(data, "token") })} onDone={enter}>
       <Field name="token" label="Admin token" type="password" className="mono" autoComplete="current-password" required spellCheck={false} />
       <p className="faint small">
         Open the link that <code>farthing up</code> printed, or paste the token that stands in <code>admin.token</code> in the data folder.
@@ -43,11 +44,11 @@ function ByToken() {
   );
 }
 
-function ByPassword() {
+function ByPassword({ plain }: { plain: boolean }) {
   const enter = useEnter();
   const send = (data: FormData) => post<Session>("login", { email: textOf(data, "email"), password: String(data.get("password")) });
   return (
-    <Form label="Sign in with a password" send="Sign in" onSend={send} onDone={enter}>
+    <Form label="Sign in with a password" send="Sign in" plain={plain} onSend={send} onDone={enter}>
       <Field name="email" label="E-mail" type="email" autoComplete="username" required autoFocus />
       <Field name="password" label="Password" type="password" autoComplete="current-password" required />
     </Form>
@@ -64,11 +65,11 @@ function Ways({ ways }: { ways: LoginWays }) {
           {ways.single_sign_on}
         </a>
       )}
-      {ways.password ? <ByPassword /> : null}
+      {ways.password ? <ByPassword plain={ways.single_sign_on !== ""} /> : null}
       {!ways.admin_token ? null : others ? (
         <details>
           <summary className="soft small">With the admin token</summary>
-          <ByToken />
+          <ByToken plain />
         </details>
       ) : (
         <ByToken />
@@ -94,7 +95,7 @@ export function Welcome({ onIn }: { onIn: () => void }) {
   const enter = useEnter();
   const token = location.hash.slice(1);
   const send = (data: FormData) => {
-    if (data.get("password") !== data.get("again")) throw new Error("The two passwords are not the same");
+    if (data.get("password") !== data.get("again")) throw refusal("again", "", "The two passwords are not the same", "Type the same one twice");
     return post<Session>("login/invite", { token, password: String(data.get("password")) });
   };
   const done = (session: Session) => {
@@ -103,7 +104,7 @@ export function Welcome({ onIn }: { onIn: () => void }) {
   };
   return (
     <Door>
-      <Form label="Choose a password" send="Choose it and sign in" onSend={async (data) => send(data)} onDone={done}>
+      <Form label="Choose a password" send="Choose it and sign in" onSend={send} onDone={done}>
         <p className="soft">You were let in. Choose the password that you will sign in with.</p>
         <Field name="password" label="Password" type="password" autoComplete="new-password" required autoFocus />
         <Field name="again" label="The same again" type="password" autoComplete="new-password" required />

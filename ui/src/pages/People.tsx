@@ -4,13 +4,14 @@ import { useMemo, useState } from "react";
 import { Link } from "wouter";
 import { post, remove } from "../api/client";
 import { usePeople, useRefresh, useSessionsOf } from "../api/govern";
-import type { Person, PersonCreated, PersonDraft, PersonSession, ScopeDraft, TokenCreated } from "../api/types";
+import type { Person, PersonCreated, PersonDraft, PersonSession, TokenCreated } from "../api/types";
 import { columnHelper } from "../columns";
 import { Drawer } from "../components/Drawer";
 import { Choice, Field, Form, Refusal, textOf, wordsOf } from "../components/Form";
 import { Header } from "../components/Header";
 import { Icon } from "../components/Icon";
 import { Once } from "../components/Once";
+import { PARTS, ScopeFields, wholeScopeOf } from "../components/ScopeFields";
 import { Shown } from "../components/State";
 import { CsvButton, Table } from "../components/Table";
 import type { Columns } from "../csv";
@@ -41,16 +42,11 @@ function columnsOf(view: View) {
     column.accessor("email", { header: "Who", cell: ({ row: { original: person } }) => <Link href={write({ ...view, open: person.id })}>{person.name || person.email}</Link> }),
     column.accessor((person) => person.email, { id: "address", header: "E-mail", cell: (cell) => <span className="soft">{cell.getValue()}</span>, meta: { from: "medium" } }),
     column.accessor("role", { header: "Role" }),
-    column.accessor((person) => tenantOf(person), { id: "tenant", header: "Confined to", cell: (cell) => cell.getValue() || <span className="faint">nothing</span>, meta: { from: "wide" } }),
+    column.accessor((person) => tenantOf(person), { id: "tenant", header: "Confined to", cell: (cell) => cell.getValue() || <span className="faint">not confined</span>, meta: { from: "wide" } }),
     column.accessor((person) => person.duties.join(", "), { id: "duties", header: "Duties", cell: (cell) => cell.getValue() || <span className="faint">none</span>, meta: { from: "wide" } }),
     column.accessor("last_seen", { header: "Last seen", cell: ({ row: { original: person } }) => <span className="figure">{person.last_seen ? moment(new Date(person.last_seen), view.zone).slice(0, -3) : "never"}</span>, meta: { from: "medium" } }),
     column.accessor("state", { header: "State", cell: (cell) => <span className={`tag ${cell.getValue() === "active" ? "good" : ""}`}>{cell.getValue()}</span>, meta: { from: "small" } }),
   ];
-}
-
-function scopeOf(data: FormData, old?: Person["scope"]): ScopeDraft {
-  const { org = "", project = "", environment = "", feature = "", user = "" } = old ?? {};
-  return { org, team: textOf(data, "team"), project, environment, feature, customer: textOf(data, "customer"), user };
 }
 
 function Fields({ person }: { person?: Person }) {
@@ -59,10 +55,17 @@ function Fields({ person }: { person?: Person }) {
       <Field name="name" label="Name" defaultValue={person?.name} />
       {person?.role === "service" ? null : <Choice name="role" label="Role" options={ROLES} value={person?.role ?? "viewer"} />}
       <Field name="duties" label="Duties" defaultValue={person?.duties.join(", ")} placeholder="engineering-manager, cto" help="The approvals they may give" />
-      <Field name="team" label="Confined to the team" defaultValue={person?.scope.team} placeholder="none" />
-      <Field name="customer" label="Confined to the customer" defaultValue={person?.scope.customer} placeholder="none" />
     </>
   );
+}
+
+function Tenant({ person }: { person?: Person }) {
+  return <ScopeFields label="Confined to" help="They see and change nothing else; empty for all of it" fields={PARTS} {...(person === undefined ? {} : { scope: onlyParts(person.scope) })} />;
+}
+
+/** Parts of a scope that somebody can be confined to. */
+function onlyParts(scope: Person["scope"]): Record<string, string> {
+  return Object.fromEntries(PARTS.map((part) => [part, scope[part] ?? ""]));
 }
 
 function Invited({ created, onDone }: { created: PersonCreated; onDone: () => void }) {
@@ -75,7 +78,7 @@ function Invited({ created, onDone }: { created: PersonCreated; onDone: () => vo
 
 function NewPerson({ onMade, onCancel }: { onMade: (created: PersonCreated) => void; onCancel: () => void }) {
   const send = (data: FormData) => {
-    const draft: PersonDraft = { email: textOf(data, "email"), name: textOf(data, "name"), role: textOf(data, "role") as Person["role"], duties: wordsOf(data, "duties"), scope: scopeOf(data) };
+    const draft: PersonDraft = { email: textOf(data, "email"), name: textOf(data, "name"), role: textOf(data, "role") as Person["role"], duties: wordsOf(data, "duties"), scope: wholeScopeOf(data) };
     return post<PersonCreated>("people", draft);
   };
   return (
@@ -86,6 +89,7 @@ function NewPerson({ onMade, onCancel }: { onMade: (created: PersonCreated) => v
             <Field name="email" label="E-mail, or a service’s name" required autoFocus />
             <Fields />
           </div>
+          <Tenant />
         </Form>
       </div>
     </div>
@@ -168,12 +172,13 @@ function Change({ person }: { person: Person }) {
   const refresh = useRefresh();
   const send = (data: FormData) => {
     const role = textOf(data, "role") || person.role;
-    return post<Person>(`people/${encodeURIComponent(person.id)}`, { name: textOf(data, "name"), role, duties: wordsOf(data, "duties"), scope: scopeOf(data, person.scope) }, "PATCH");
+    return post<Person>(`people/${encodeURIComponent(person.id)}`, { name: textOf(data, "name"), role, duties: wordsOf(data, "duties"), scope: wholeScopeOf(data) }, "PATCH");
   };
   return (
     <section aria-label="Change">
       <Form label={`Change ${person.email}`} send="Change" onSend={send} onDone={() => refresh("people")}>
         <div className="grid-form"><Fields person={person} /></div>
+        <Tenant person={person} />
       </Form>
     </section>
   );
@@ -185,7 +190,7 @@ function PersonDrawer({ person, onClose }: { person: Person; onClose: () => void
       <div>
         <Access person={person} />
         <Change person={person} />
-        {person.role === "service" ? <Tokens person={person} /> : null}
+        {person.role === "service" && person.state === "active" ? <Tokens person={person} /> : null}
         <Sessions person={person} />
       </div>
     </Drawer>

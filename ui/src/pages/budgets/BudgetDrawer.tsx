@@ -11,10 +11,11 @@ import { Form } from "../../components/Form";
 import { Quantity } from "../../components/Quantity";
 import { Shown } from "../../components/State";
 import { count, plural } from "../../format";
-import { percent, quantity, refusedOf, requestsOf, said, unitOf } from "../../limits";
-import { isZero, roundDecimals } from "../../money";
-import { moment } from "../../time";
-import { named, useLinkTo, useMay, useNow, useView } from "../../view";
+import { hasDays, percent, quantity, refusedOf, requestsOf, said, unitOf } from "../../limits";
+import { decimalsFor, isZero, roundDecimals } from "../../money";
+import { useNames } from "../../names";
+import { longDay, moment } from "../../time";
+import { useLinkTo, useMay, useNow, useView } from "../../view";
 import { Burn } from "./Burn";
 import { BurnUp } from "./BurnUp";
 import { ChangeBudget } from "./BudgetForm";
@@ -26,7 +27,8 @@ function Figures({ limit, pot }: { limit: Limit; pot: Pot }) {
   const unit = unitOf(limit);
   const [{ zone }] = useView();
   const now = useNow();
-  const decimals = roundDecimals(pot.amount);
+  const decimals = decimalsFor([pot.amount]);
+  const round = roundDecimals(pot.forecast?.high ?? pot.amount);
   return (
     <>
       <dl className="figures small-figures">
@@ -42,8 +44,8 @@ function Figures({ limit, pot }: { limit: Limit; pot: Pot }) {
         </div>
         <div className="figure-cell">
           <dt>Heads for</dt>
-          <dd className="big">{pot.forecast === null ? "–" : <Quantity amount={pot.forecast.mid} unit={unit} decimals={decimals} />}</dd>
-          <dd className="note">{pot.forecast === null ? "" : `${quantity(pot.forecast.low, unit, decimals)} – ${quantity(pot.forecast.high, unit, decimals)}`}</dd>
+          <dd className="big">{pot.forecast === null ? "–" : <Quantity amount={pot.forecast.mid} unit={unit} decimals={round} />}</dd>
+          <dd className="note">{pot.forecast === null ? pot.note : `${quantity(pot.forecast.low, unit, round)} – ${quantity(pot.forecast.high, unit, round)}, 80 % range`}</dd>
         </div>
       </dl>
       <Burn limit={limit} pot={pot} />
@@ -54,13 +56,14 @@ function Figures({ limit, pot }: { limit: Limit; pot: Pot }) {
 /** What the limit counted, beside what the ledger says of the same requests. */
 function Books({ limit, pot }: { limit: Limit; pot: Pot }) {
   const unit = unitOf(limit);
-  const pairs: [string, ReactNode][] = [["Counted", <Quantity amount={pot.used} unit={unit} />]];
-  if (!isZero(pot.seeded)) pairs.push(["of it before it was set", <Quantity amount={pot.seeded} unit={unit} />]);
-  if (!isZero(pot.doubt)) pairs.push(["of it in doubt", <span title="Charged at the worst case: nobody knows what the provider billed"><Quantity amount={pot.doubt} unit={unit} /></span>]);
-  if (!isZero(pot.held)) pairs.push(["Held for requests", <Quantity amount={pot.held} unit={unit} />]);
+  const shown = (amount: string) => <Quantity amount={amount} unit={unit} decimals={decimalsFor([pot.amount])} />;
+  const pairs: [string, ReactNode][] = [["Counted", shown(pot.used)]];
+  if (!isZero(pot.seeded)) pairs.push(["of it before it was set", shown(pot.seeded)]);
+  if (!isZero(pot.doubt)) pairs.push(["of it in doubt", <span title="Charged at the worst case: nobody knows what the provider billed">{shown(pot.doubt)}</span>]);
+  if (!isZero(pot.held)) pairs.push(["Held for requests", shown(pot.held)]);
   if (pot.ledger !== null) {
     const { amount, drift, reconciled, requests, unpriced_requests } = pot.ledger;
-    pairs.push(["In the ledger", <><Quantity amount={amount} unit={unit} /> <span className="soft">of {plural(requests, "request")}</span></>]);
+    pairs.push(["In the ledger", <>{shown(amount)} <span className="soft">of {plural(requests, "request")}</span></>]);
     if (unpriced_requests > 0) pairs.push(["Unpriced", <span className="warn">{plural(unpriced_requests, "request")}, in no amount</span>]);
     if (drift !== null) pairs.push(["Difference", reconciled ? <span className="good">none</span> : <><Quantity amount={drift} unit={unit} decimals={6} /> <span className="soft">facts land a second or two later</span></>]);
   }
@@ -75,6 +78,7 @@ function Books({ limit, pot }: { limit: Limit; pot: Pot }) {
 }
 
 function Pots({ limit, pots, matching, chosen, choose }: { limit: Limit; pots: readonly Pot[]; matching: number; chosen: Pot; choose: (pot: Pot) => void }) {
+  const nameOf = useNames();
   return (
     <section aria-labelledby="pots">
       <h3 id="pots">{plural(matching, "share")}, the fullest first</h3>
@@ -84,13 +88,13 @@ function Pots({ limit, pots, matching, chosen, choose }: { limit: Limit; pots: r
           {pots.map((pot) => (
             <tr key={Object.values(pot.subject).join(" ")} className="opens" data-chosen={pot === chosen} onClick={() => choose(pot)}>
               <td>
-                <button type="button" className="opener" aria-pressed={pot === chosen}>
-                  {Object.values(pot.subject).join(", ") || "everybody"}
+                <button type="button" className="opener" aria-pressed={pot === chosen} title={Object.values(pot.subject).join(", ")}>
+                  {Object.entries(pot.subject).map(([field, value]) => nameOf(field, value)).join(", ") || "everybody"}
                 </button>
               </td>
               <td><Burn limit={limit} pot={pot} /></td>
               <td className="number">{percent(pot.percent)}</td>
-              <td className="number"><Quantity amount={pot.used} unit={unitOf(limit)} /></td>
+              <td className="number"><Quantity amount={pot.used} unit={unitOf(limit)} decimals={decimalsFor([pot.amount])} /></td>
               <td><StatusWord status={pot.status} /></td>
             </tr>
           ))}
@@ -103,6 +107,8 @@ function Pots({ limit, pots, matching, chosen, choose }: { limit: Limit; pots: r
 function Spenders({ detail: { breakdowns, budget } }: { detail: BudgetDetail }) {
   const [by, setBy] = useState(breakdowns[0]?.by ?? "");
   const shown = breakdowns.find((breakdown) => breakdown.by === by) ?? breakdowns[0];
+  const nameOf = useNames();
+  const unit = unitOf(budget.limit);
   if (shown === undefined || shown.rows.length === 0) return null;
   return (
     <section aria-labelledby="spenders">
@@ -116,20 +122,36 @@ function Spenders({ detail: { breakdowns, budget } }: { detail: BudgetDetail }) 
       </h3>
       <table className="plain">
         <caption className="hidden-text">Used by {shown.by}</caption>
+        <thead>
+          <tr>
+            <th scope="col">{shown.by}</th>
+            <th scope="col" className="number" colSpan={2}>Share</th>
+            {unit === "requests" ? null : <th scope="col" className="number">Requests</th>}
+            <th scope="col" className="number">{unit === "USD" ? "Cost" : unit}</th>
+          </tr>
+        </thead>
         <tbody>
           {shown.rows.map((row) => (
             <tr key={row.key}>
-              <td className={row.key === "" ? "soft" : ""}>{named(row.key)}</td>
+              <td className={row.key === "" ? "soft" : ""} title={row.key}>{nameOf(shown.by, row.key)}</td>
               <td><span className="bar" aria-hidden="true"><i style={{ width: `${Math.min(100, Number(row.percent))}%` }} /></span></td>
               <td className="number soft">{percent(row.percent)}</td>
-              <td className="number">{count(row.requests)}</td>
-              <td className="number"><Quantity amount={row.amount} unit={unitOf(budget.limit)} /></td>
+              {unit === "requests" ? null : <td className="number">{count(row.requests)}</td>}
+              <td className="number"><Quantity amount={row.amount} unit={unit} decimals={decimalsFor(shown.rows.map((each) => each.amount))} /></td>
             </tr>
           ))}
         </tbody>
       </table>
     </section>
   );
+}
+
+/** Between which days a limit that exists once counts. */
+function betweenOf({ window: { start, end }, zone }: Limit): string {
+  const words = [];
+  if (start) words.push(`from ${longDay(new Date(start), zone)}`);
+  if (end) words.push(`until ${longDay(new Date(Date.parse(end) - 1), zone)}, this day included`);
+  return words.join(" ");
 }
 
 function Settings({ limit, pot }: { limit: Limit; pot: Pot | undefined }) {
@@ -142,17 +164,18 @@ function Settings({ limit, pot }: { limit: Limit; pot: Pot | undefined }) {
       <dl className="pairs wider">
         <dt>About</dt>
         <dd><ScopeChips scope={limit.scope} subject={pot?.subject ?? {}} /></dd>
+        {limit.per !== "once" || (limit.window.start === null && limit.window.end === null) ? null : [<dt key="window">Counts</dt>, <dd key="window of">{betweenOf(limit)}</dd>]}
         <dt>What does not fit</dt>
         <dd>{!limit.hard ? "passes, and is counted" : limit.cap_output && limit.measure !== "requests" ? "is shortened to what is left, then refused" : "is refused"}</dd>
         <dt>Unpriced models</dt>
         <dd>{limit.unpriced.length > 0 ? <span className="mono">{limit.unpriced.join(", ")}</span> : limit.hard && limit.measure === "cost" ? "are refused" : "pass"}</dd>
         <dt>Tells at</dt>
-        <dd className="figure">{limit.warn_at.map((at) => `${at} %`).join(", ")}</dd>
-        {limit.per === "once" ? null : [<dt key="zone">Days begin in</dt>, <dd key="zone of">{limit.zone}</dd>]}
+        <dd className="figure">{[...limit.warn_at.map((at) => `${at} %`), ...(pot?.day ? [`${limit.warn_day_at} % of a day’s share`] : [])].join(", ")}</dd>
+        {limit.rolling || !hasDays(limit.per) ? null : [<dt key="zone">Days begin in</dt>, <dd key="zone of">{limit.zone}</dd>]}
         <dt>Requests</dt>
         <dd>
           <Link href={linkTo("/requests", requestsOf(limit, pot, zone, now))}>Those it is about</Link>
-          {pot === undefined || pot.refused === 0 ? <span className="soft">, none refused</span> : <>, <Link href={linkTo("/requests", refusedOf(limit, pot, zone, now))}>{plural(pot.refused, "refused")}</Link></>}
+          {pot === undefined || pot.refused === 0 ? <span className="soft">, none refused</span> : <>, <Link href={linkTo("/requests", refusedOf(limit, pot, zone, now))}>{plural(pot.refused, "refused", "refused")}</Link></>}
         </dd>
       </dl>
     </section>
@@ -244,7 +267,7 @@ function Body({ detail, onGone }: { detail: BudgetDetail; onGone: () => void }) 
       <Settings limit={limit} pot={pot} />
       {detail.notices.length === 0 ? null : (
         <section aria-labelledby="notices">
-          <h3 id="notices">Who was told</h3>
+          <h3 id="notices">Notices</h3>
           <Notices rows={detail.notices} />
         </section>
       )}

@@ -1,87 +1,104 @@
 /** A limit, made or changed. What the API refuses stands at its field. */
 import { useState } from "react";
-import { post } from "../../api/client";
+import { post, refusal } from "../../api/client";
 import type { Limit, LimitChange, LimitDraft } from "../../api/types";
-import { Check, Choice, Field, Form, textOf, wordsOf } from "../../components/Form";
-import { Icon } from "../../components/Icon";
-import { SPANS } from "../../limits";
+import { amountOf, Check, Choice, Field, Form, numbersOf, textOf, wordsOf } from "../../components/Form";
+import { useZones } from "../../components/Header";
+import { scopeOf, ScopeFields } from "../../components/ScopeFields";
+import { hasDays, SPANS } from "../../limits";
+import { addDays, midnight } from "../../time";
+import { useSession } from "../../view";
 
 const MEASURES: Record<Limit["measure"], string> = { cost: "dollars", requests: "requests", tokens: "tokens", parallel: "requests at a time" };
 const FIELDS = ["team", "project", "user", "customer", "feature", "key", "model", "category", "environment", "org"];
 
-/** Percent at which somebody is told. */
-function warnings(data: FormData): number[] {
-  return wordsOf(data, "warn_at").map(Number);
+/** The days between which a limit that exists once counts, both included; open where none is named. */
+function windowOf(data: FormData, zone: string) {
+  const [first, last] = [textOf(data, "window"), textOf(data, "until")];
+  if (last !== "" && last < first) throw refusal("until", last, "It ends before it begins", "Choose a later day");
+  return { start: first === "" ? null : midnight(first, zone).toISOString(), end: last === "" ? null : midnight(addDays(last, 1), zone).toISOString() };
 }
 
-function draftOf(data: FormData): LimitDraft {
-  const pairs = data.getAll("field").map((field, index) => [String(field), String(data.getAll("scope")[index] ?? "").trim()] as const);
+/** Fields that a choice took off the form are those of the API's defaults. */
+function draftOf(data: FormData, zone: string): LimitDraft {
   const measure = textOf(data, "measure") as Limit["measure"];
+  const per = measure === "parallel" ? "once" : (textOf(data, "per") as Limit["per"]);
   return {
     name: textOf(data, "name"),
-    amount: textOf(data, "amount").replaceAll(",", ""),
+    amount: amountOf(data),
     measure,
-    per: measure === "parallel" ? "once" : (textOf(data, "per") as Limit["per"]),
-    scope: Object.fromEntries(pairs.filter(([, value]) => value !== "")),
+    per,
+    scope: scopeOf(data),
     hard: data.has("hard"),
     rolling: data.has("rolling"),
     cap_output: data.has("cap_output"),
     unpriced: wordsOf(data, "unpriced"),
-    warn_at: warnings(data),
-    warn_day_at: 80,
-    zone: "",
+    warn_at: numbersOf(data, "warn_at"),
+    warn_day_at: Number(textOf(data, "warn_day_at") || 80),
+    zone: textOf(data, "zone"),
+    ...(per === "once" ? { window: windowOf(data, textOf(data, "zone") || zone) } : {}),
   };
 }
 
-/** Whom it is about: any of these, "*" for each by itself. */
-function ScopeFields() {
-  const [rows, setRows] = useState([0]);
+function Warnings({ measure, per, limit }: { measure: Limit["measure"]; per: Limit["per"]; limit?: Limit }) {
   return (
-    <fieldset className="scope-fields">
-      <legend>About, “*” for each by itself; empty for everybody</legend>
-      {rows.map((row) => (
-        <div key={row} className="row">
-          <select className="control" name="field" aria-label="Part of the scope" defaultValue={FIELDS[row % FIELDS.length]}>
-            {FIELDS.map((field) => (
-              <option key={field}>{field}</option>
-            ))}
-          </select>
-          <input className="control" name="scope" aria-label="Its value" maxLength={200} autoComplete="off" />
-        </div>
-      ))}
-      <button type="button" className="button quiet small" onClick={() => setRows([...rows, rows.length])}>
-        <Icon name="plus" /> And
-      </button>
-    </fieldset>
+    <>
+      <Field name="warn_at" label="Tell at %" defaultValue={limit?.warn_at.join(", ") ?? "50, 80, 90, 100"} />
+      {hasDays(per) && per !== "day" ? <Field name="warn_day_at" label="Tell at % of a day’s share" type="number" min={1} max={1000} defaultValue={limit?.warn_day_at ?? 80} /> : null}
+      {measure === "cost" ? <Field name="unpriced" label="Unpriced models let pass" defaultValue={limit?.unpriced.join(", ")} placeholder="none" /> : null}
+    </>
+  );
+}
+
+/** Whose days count, and between which, where it exists once. */
+function Days({ per }: { per: Limit["per"] }) {
+  const { zone } = useSession();
+  const zones = useZones().filter((each) => each !== zone);
+  const options = { "": `${zone}, as set`, ...Object.fromEntries(zones.map((each) => [each, each])) };
+  return (
+    <>
+      {per !== "once" ? null : (
+        <>
+          <Field name="window" label="From" type="date" help="Empty: from the beginning" />
+          <Field name="until" label="Until, this day included" type="date" help="Empty: without end" />
+        </>
+      )}
+      {hasDays(per) ? <Choice name="zone" label="Days begin in" options={options} /> : null}
+    </>
   );
 }
 
 function Manner({ limit }: { limit?: Limit }) {
   return (
-    <div className="checks">
+    <>
       <Check name="hard" label="Refuse what does not fit" checked={limit?.hard ?? true} />
       <Check name="cap_output" label="Shorten answers to what is left first" checked={limit?.cap_output ?? true} />
-    </div>
+    </>
   );
 }
 
 export function NewBudget({ onMade, onCancel }: { onMade: (limit: Limit) => void; onCancel: () => void }) {
-  const [measure, setMeasure] = useState("cost");
+  const { zone } = useSession();
+  const [measure, setMeasure] = useState<Limit["measure"]>("cost");
+  const [per, setPer] = useState<Limit["per"]>("month");
+  const parallel = measure === "parallel";
   return (
     <div className="panel">
       <div className="body">
-        <Form label="New limit" send="Set the limit" onSend={(data) => post<Limit>("budgets", draftOf(data))} onDone={onMade} onCancel={onCancel}>
+        <Form label="New limit" send="Set the limit" onSend={(data) => post<Limit>("budgets", draftOf(data, zone))} onDone={onMade} onCancel={onCancel}>
           <div className="grid-form">
             <Field name="name" label="Name" required autoFocus />
             <Field name="amount" label="Amount" required inputMode="decimal" placeholder={measure === "cost" ? "500" : "1000"} />
-            <Choice name="measure" label="Of" options={MEASURES} onChange={setMeasure} />
-            {measure === "parallel" ? null : <Choice name="per" label="Per" options={SPANS} value="month" />}
-            <Field name="warn_at" label="Tell at percent" defaultValue="50, 80, 90, 100" />
-            {measure === "cost" ? <Field name="unpriced" label="Unpriced models that may pass" placeholder="none" /> : null}
+            <Choice name="measure" label="Of" options={MEASURES} onChange={(next) => setMeasure(next as Limit["measure"])} />
+            {parallel ? null : <Choice name="per" label="Per" options={SPANS} value={per} onChange={(next) => setPer(next as Limit["per"])} />}
+            {parallel ? null : <Days per={per} />}
+            <Warnings measure={measure} per={parallel ? "minute" : per} />
           </div>
-          <ScopeFields />
-          <Manner />
-          {measure === "parallel" ? null : <Check name="rolling" label="Within any such span, instead of from its beginning" />}
+          <ScopeFields label="About" help="Empty for everybody, * for each by itself" fields={FIELDS} />
+          <div className="checks">
+            <Manner />
+            {parallel || per === "once" ? null : <Check name="rolling" label={`Within any ${per}, wherever it begins`} />}
+          </div>
         </Form>
       </div>
     </div>
@@ -90,7 +107,9 @@ export function NewBudget({ onMade, onCancel }: { onMade: (limit: Limit) => void
 
 /** Only what differs is sent, because a change of an amount may need somebody's yes where one of a name does not. */
 function changesOf(limit: Limit, data: FormData): LimitChange {
-  const next = { name: textOf(data, "name"), amount: textOf(data, "amount").replaceAll(",", ""), hard: data.has("hard"), cap_output: data.has("cap_output"), warn_at: warnings(data), unpriced: wordsOf(data, "unpriced") };
+  const next: LimitChange = { name: textOf(data, "name"), amount: amountOf(data), hard: data.has("hard"), cap_output: data.has("cap_output"), warn_at: numbersOf(data, "warn_at") };
+  if (data.has("unpriced")) next.unpriced = wordsOf(data, "unpriced");
+  if (data.has("warn_day_at")) next.warn_day_at = Number(data.get("warn_day_at"));
   return Object.fromEntries(Object.entries(next).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(limit[name as keyof Limit])));
 }
 
@@ -100,10 +119,11 @@ export function ChangeBudget({ limit, onDone, onCancel }: { limit: Limit; onDone
       <div className="grid-form">
         <Field name="name" label="Name" defaultValue={limit.name} required />
         <Field name="amount" label="Amount" defaultValue={limit.amount} required inputMode="decimal" autoFocus />
-        <Field name="warn_at" label="Tell at percent" defaultValue={limit.warn_at.join(", ")} />
-        <Field name="unpriced" label="Unpriced models that may pass" defaultValue={limit.unpriced.join(", ")} placeholder="none" />
+        <Warnings measure={limit.measure} per={limit.per} limit={limit} />
       </div>
-      <Manner limit={limit} />
+      <div className="checks">
+        <Manner limit={limit} />
+      </div>
     </Form>
   );
 }

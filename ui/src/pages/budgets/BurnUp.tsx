@@ -1,4 +1,4 @@
-/** What was used in the course of a span, where an even pace would be, and where it leads. */
+/** In the zone of the limit: what was used in the course of a span, where an even pace would be, and where it leads. */
 import type { EChartsCoreOption } from "echarts/core";
 import { useMemo } from "react";
 import type { Limit, Pot } from "../../api/types";
@@ -6,10 +6,9 @@ import { axisMoney, course, ground, quiet, tip } from "../../chart-style";
 import { Chart } from "../../components/Chart";
 import { short } from "../../format";
 import { quantity, unitOf } from "../../limits";
-import { approx, roundDecimals } from "../../money";
+import { approx, decimalsFor, roundDecimals } from "../../money";
 import { token, useTheme } from "../../theme";
 import { clock, moment, shortDay } from "../../time";
-import { useView } from "../../view";
 
 const HOUR = 3_600_000;
 
@@ -48,7 +47,7 @@ function optionOf(pot: Pot, axis: Axis, unit: string, zone: string): EChartsCore
   return {
     ...rest,
     xAxis: { ...category, type: "value", min: 0, max: axis.length, interval: Math.max(1, Math.round(axis.length / 6)), splitLine: { show: false }, axisLabel: { ...category.axisLabel, showMaxLabel: false, formatter: (place: number) => label(axis, zone, place) } },
-    yAxis,
+    yAxis: { ...yAxis, axisLine: { show: false }, axisTick: { show: false } },
     series: [
       quiet(even, { color: faint, width: 1, type: [1, 4] }),
       quiet([[0, amount], [axis.length, amount]], { color: token(pot.status === "over" ? "bad" : "ink-soft"), width: 1 }),
@@ -79,7 +78,7 @@ function tipOf(pot: Pot, axis: Axis, unit: string, zone: string, place: number):
 
 export function BurnUp({ limit, pot }: { limit: Limit; pot: Pot }) {
   const { shown } = useTheme();
-  const [{ zone }] = useView();
+  const { zone } = limit;
   const unit = unitOf(limit);
   const axis = useMemo(() => axisOf(pot), [pot]);
   const option = useMemo(() => optionOf(pot, axis, unit, zone), [pot, axis, unit, zone, shown]);
@@ -90,7 +89,7 @@ export function BurnUp({ limit, pot }: { limit: Limit; pot: Pot }) {
       <h3 id="burn-up">Course</h3>
       <Chart places={axis.length + 1} tipOf={(place) => tipOf(pot, axis, unit, zone, place)} option={option} height={190} description={`${quantity(pot.used, unit)} used of ${quantity(pot.amount, unit)}. ${heads}`} />
       <p className="small faint">
-        Line: {quantity(pot.amount, unit)}. {pot.even === null ? "" : "Dotted: an even pace. "}
+        Line: {quantity(pot.amount, unit, decimalsFor([pot.amount]))}. {pot.even === null ? "" : "Dotted: an even pace. "}
         {pot.forecast === null ? `${pot.note}.` : `Dashed: forecast by ${pot.forecast.method} of ${pot.forecast.observed} ${axis.slot === HOUR ? "hours" : "days"}, with its 80 % range.`}
       </p>
     </section>

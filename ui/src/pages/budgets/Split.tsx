@@ -1,12 +1,12 @@
 /** The usual split of spend by what it is for, beside the budgets there are. */
 import { useState } from "react";
 import { Link } from "wouter";
-import { post } from "../../api/client";
-import type { Budget, Limit } from "../../api/types";
-import { Field, Form, textOf } from "../../components/Form";
+import { ApiError, post } from "../../api/client";
+import type { Budget, Limit, Problem } from "../../api/types";
+import { Field, Form, Refusal, textOf } from "../../components/Form";
 import { Money } from "../../components/Money";
 import { Frame } from "../../components/Table";
-import { share } from "../../format";
+import { plural, share } from "../../format";
 import { approx, isZero, money, portion, roundDecimals, sum } from "../../money";
 import { useLinkTo, useMay } from "../../view";
 import { Burn } from "./Burn";
@@ -14,23 +14,69 @@ import { Burn } from "./Burn";
 /** Percent of the whole: a published rule of thumb for what AI budgets are spent on (early 2026). */
 const TEMPLATE: Record<string, number> = { training: 30, inference: 45, research: 15, maintenance: 10 };
 
+/** What became of one of the budgets that were asked for: `problem` says why it is not there, or whose yes it waits for. */
+interface Outcome {
+  readonly category: string;
+  readonly problem: Problem | null;
+}
+
 function isAbout(category: string, { limit }: Budget): boolean {
   return limit.measure === "cost" && limit.per === "month" && Object.keys(limit.scope).length === 1 && limit.scope.category === category;
 }
 
-function Planner({ missing, onMade }: { missing: readonly string[]; onMade: () => void }) {
+function partOf(amount: string, category: string): string {
+  return portion(amount, TEMPLATE[category] ?? 0);
+}
+
+async function made(category: string, amount: string): Promise<Outcome> {
+  const name = `${category.charAt(0).toUpperCase()}${category.slice(1)}`;
+  try {
+    await post<Limit>("budgets", { name, amount: partOf(amount, category), scope: { category } });
+    return { category, problem: null };
+  } catch (reason) {
+    if (reason instanceof ApiError) return { category, problem: reason.problem };
+    throw reason;
+  }
+}
+
+/** Each by itself: what one is refused for does not keep the others from being made. */
+async function madeAll(categories: readonly string[], amount: string): Promise<Outcome[]> {
+  const outcomes: Outcome[] = [];
+  for (const category of categories) outcomes.push(await made(category, amount));
+  return outcomes;
+}
+
+function Planner({ missing, onMade, onDone }: { missing: readonly string[]; onMade: () => Promise<unknown>; onDone: (outcomes: Outcome[]) => void }) {
   const [amount, setAmount] = useState("");
   const whole = /^\d+(\.\d{1,2})?$/.test(amount) ? amount : null;
-  const make = async (data: FormData) => {
-    for (const category of missing) {
-      const part = portion(textOf(data, "amount"), TEMPLATE[category] ?? 0);
-      await post<Limit>("budgets", { name: `${category.charAt(0).toUpperCase()}${category.slice(1)}`, amount: part, scope: { category } });
-    }
+  const send = async (data: FormData) => {
+    const outcomes = await madeAll(missing, textOf(data, "amount"));
+    await onMade();
+    return outcomes;
   };
   return (
-    <Form label="Split a month's amount" send={`Make ${missing.length} budgets`} onSend={make} onDone={onMade}>
-      <Field name="amount" label="Dollars a month in all" inputMode="decimal" required pattern="\d+(\.\d{1,2})?" value={amount} onChange={(event) => setAmount(event.target.value)} help={whole === null ? "" : missing.map((category) => `${category} ${money(portion(whole, TEMPLATE[category] ?? 0), 2)}`).join(", ")} />
+    <Form label="Split a month's amount" send={`Make ${plural(missing.length, "budget")}`} onSend={send} onDone={onDone}>
+      <Field name="amount" label="Dollars a month in all" inputMode="decimal" required pattern="\d+(\.\d{1,2})?" title="Dollars, with up to two decimals" value={amount} onChange={(event) => setAmount(event.target.value)} help={whole === null ? "" : missing.map((category) => `${category} ${money(partOf(whole, category), 2)}`).join(", ")} />
     </Form>
+  );
+}
+
+/** What was made, and, one by one, what was not and why. */
+function Outcomes({ outcomes }: { outcomes: readonly Outcome[] }) {
+  const there = outcomes.filter(({ problem }) => problem === null).map(({ category }) => category);
+  return (
+    <>
+      {there.length === 0 ? null : (
+        <p role="status" className="notice info">
+          Made: {there.join(", ")}.
+        </p>
+      )}
+      {outcomes.map(({ category, problem }) =>
+        problem === null ? null : (
+          <Refusal key={category} about={category} error={new ApiError(problem.status, problem)} />
+        ),
+      )}
+    </>
   );
 }
 
@@ -48,8 +94,9 @@ function Line({ category, budget, whole }: { category: string; budget: Budget | 
   );
 }
 
-export function Split({ rows, onMade }: { rows: readonly Budget[]; onMade: () => void }) {
+export function Split({ rows, onMade }: { rows: readonly Budget[]; onMade: () => Promise<unknown> }) {
   const may = useMay("limit.write");
+  const [outcomes, setOutcomes] = useState<Outcome[]>([]);
   const categories = Object.keys(TEMPLATE);
   const found = Object.fromEntries(categories.map((category) => [category, rows.find((row) => isAbout(category, row))]));
   const missing = categories.filter((category) => found[category] === undefined);
@@ -82,7 +129,8 @@ export function Split({ rows, onMade }: { rows: readonly Budget[]; onMade: () =>
             </tbody>
           </table>
         </Frame>
-        {may && missing.length > 0 ? <Planner missing={missing} onMade={onMade} /> : null}
+        {may && missing.length > 0 ? <Planner missing={missing} onMade={onMade} onDone={setOutcomes} /> : null}
+        <Outcomes outcomes={outcomes} />
       </div>
     </section>
   );

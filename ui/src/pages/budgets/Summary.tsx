@@ -38,7 +38,7 @@ function Used({ cover, now }: { cover: Cover | null; now: string }) {
       label={`${month}’s budget, ${covers(cover)}`}
       note={
         <>
-          <Money amount={used} decimals={decimalsFor([used])} /> of <Money amount={amount} decimals={roundDecimals(amount)} />
+          <Money amount={used} decimals={decimalsFor([amount])} /> of <Money amount={amount} decimals={decimalsFor([amount])} />
         </>
       }
     >

@@ -36,14 +36,14 @@ export function Told({ answer: { rows, targets } }: { answer: NoticesAnswer }) {
     <section className="panel" aria-labelledby="told">
       <header>
         <div className="grow">
-          <h2 id="told">Who was told</h2>
+          <h2 id="told">Notices</h2>
           <p>
             {targets.length === 0 ? (
               <>
-                Nobody yet: name targets under <code>[[alerts.targets]]</code> in <code>farthing.toml</code>.
+                Shown here only: to have them sent, name targets under <code>[[alerts.targets]]</code> in <code>farthing.toml</code>.
               </>
             ) : (
-              targets.map((target) => target.name).join(", ")
+              `Sent to ${targets.map((target) => target.name).join(", ")}.`
             )}
           </p>
         </div>

@@ -3,7 +3,7 @@ import type { Budget, Pot } from "../../api/types";
 import { columnHelper } from "../../columns";
 import { Quantity } from "../../components/Quantity";
 import { percent, quantity, STATUS, unitOf } from "../../limits";
-import { approx, roundDecimals } from "../../money";
+import { approx, decimalsFor, roundDecimals } from "../../money";
 import { clock, dayOf, shortDay } from "../../time";
 import { type View, write } from "../../url";
 import { Burn } from "./Burn";
@@ -68,13 +68,13 @@ export function columnsOf(view: View, now: Date) {
     }),
     column.accessor((row) => row.pots[0]?.used ?? "0", {
       id: "amount",
-      header: "Used of",
+      header: () => <><span className="only-small">Used of</span><span className="only-narrow">Limit</span></>,
       cell: ({ row: { original: { limit, pots } } }) => (
         <>
           <span className="only-small">
-            <Quantity amount={pots[0]?.used ?? "0"} unit={unitOf(limit)} decimals={roundDecimals(limit.amount)} /> <span className="faint">/ </span>
+            <Quantity amount={pots[0]?.used ?? "0"} unit={unitOf(limit)} decimals={decimalsFor([limit.amount])} /> <span className="faint">/ </span>
           </span>
-          <Quantity amount={limit.amount} unit={unitOf(limit)} decimals={roundDecimals(limit.amount)} />
+          <Quantity amount={limit.amount} unit={unitOf(limit)} decimals={decimalsFor([limit.amount])} />
         </>
       ),
       meta: { number: true },

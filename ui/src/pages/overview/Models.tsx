@@ -7,16 +7,17 @@ import { CsvLink, Table } from "../../components/Table";
 import { columnHelper } from "../../columns";
 import { count, share } from "../../format";
 import { decimalsFor } from "../../money";
+import { type NameOf, useNames } from "../../names";
 import { pricedCost } from "../../priced";
-import { named, useLinkTo, useQuestion, useView } from "../../view";
+import { useLinkTo, useQuestion, useView } from "../../view";
 
 const column = columnHelper<Group>();
 
-function columnsOf(models: readonly Group[], currency: string) {
+function columnsOf(models: readonly Group[], currency: string, nameOf: NameOf) {
   const costs = decimalsFor(models.map((model) => model.total.cost));
   const units = decimalsFor(models.flatMap((model) => model.total.unit_cost ?? []));
   return [
-    column.accessor((model) => (model.kind === "other" ? "all others" : named(model.key)), {
+    column.accessor((model) => (model.kind === "other" ? "all others" : nameOf("model", model.key)), {
       id: "model",
       header: "Model",
       cell: (cell) => <span className={cell.row.original.kind === "unallocated" ? "soft" : undefined}>{cell.getValue()}</span>,
@@ -43,7 +44,8 @@ export function Models({ overview }: { overview: Overview }) {
   const [, navigate] = useLocation();
   const linkTo = useLinkTo();
   const { filtered } = useQuestion();
-  const columns = useMemo(() => columnsOf(overview.models, overview.currency), [overview]);
+  const nameOf = useNames();
+  const columns = useMemo(() => columnsOf(overview.models, overview.currency, nameOf), [overview, nameOf]);
   const csv = new URLSearchParams(filtered);
   csv.append("by", "model");
   csv.append("basis", overview.basis);

@@ -1,5 +1,5 @@
 /** Spend over time and its table: one object with the same groups, colors and total. */
-import { useMemo, useState } from "react";
+import { useCallback, useMemo, useState } from "react";
 import { requestParameters } from "../../api/queries";
 import { href } from "../../api/client";
 import type { Group, Overview, Totals } from "../../api/types";
@@ -10,11 +10,12 @@ import { CsvLink, Table } from "../../components/Table";
 import { columnHelper } from "../../columns";
 import { count, plural, share } from "../../format";
 import { decimalsFor, isZero, money } from "../../money";
+import { useNames } from "../../names";
 import { pricedCost } from "../../priced";
 import { seriesToken, useTheme } from "../../theme";
 import { windowText } from "../../time";
 import { toggled } from "../../url";
-import { named, useQuestion, useView } from "../../view";
+import { useQuestion, useView } from "../../view";
 import { bucketName, spendOption, spendTip } from "./spend-option";
 
 const GRAINS = { none: "Spend", hour: "Hourly spend", day: "Daily spend", week: "Weekly spend", month: "Monthly spend" };
@@ -24,11 +25,13 @@ function capital(words: string): string {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
-function nameOf(group: Group): string {
-  return group.kind === "other" ? "all others" : named(group.key);
+/** How a group of the overview reads. */
+function useNameOf(by: string): (group: Group) => string {
+  const nameOf = useNames();
+  return useCallback((group: Group) => (group.kind === "other" ? "all others" : nameOf(by, group.key)), [nameOf, by]);
 }
 
-function columnsOf(overview: Overview, by: string, pick: (group: Group) => void) {
+function columnsOf(overview: Overview, nameOf: (group: Group) => string, pick: (group: Group) => void) {
   const { total, previous, currency } = overview;
   const costs = decimalsFor(overview.groups.map((group) => group.total.cost));
   const units = decimalsFor(overview.groups.flatMap((group) => group.total.unit_cost ?? []));
@@ -38,8 +41,8 @@ function columnsOf(overview: Overview, by: string, pick: (group: Group) => void)
   return [
     column.accessor(nameOf, {
       id: "name",
-      header: capital(spoken(by)),
-      cell: ({ row: { original: group, index } }) => <Name group={group} index={index} pick={pick} />,
+      header: capital(spoken(overview.by)),
+      cell: ({ row: { original: group, index } }) => <Name group={group} text={nameOf(group)} index={index} pick={pick} />,
       meta: { total: "Total" },
     }),
     column.accessor((group) => pricedCost(group.total), {
@@ -87,8 +90,7 @@ function columnsOf(overview: Overview, by: string, pick: (group: Group) => void)
   ];
 }
 
-function Name({ group, index, pick }: { group: Group; index: number; pick: (group: Group) => void }) {
-  const text = nameOf(group);
+function Name({ group, text, index, pick }: { group: Group; text: string; index: number; pick: (group: Group) => void }) {
   return (
     <span className="named" style={{ "--color": `var(--${seriesToken(group.kind, index)})` }}>
       <span className="swatch" />
@@ -139,11 +141,12 @@ export function Spend({ overview }: { overview: Overview }) {
   const { filtered, window } = useQuestion();
   const { shown } = useTheme();
   const [pointed, setPointed] = useState<string | null>(null);
-  const option = useMemo(() => spendOption(overview, nameOf), [overview, shown]);
+  const nameOf = useNameOf(overview.by);
+  const option = useMemo(() => spendOption(overview, nameOf), [overview, nameOf, shown]);
   const pick = (group: Group | undefined) => {
     if (group !== undefined && group.kind !== "other") change({ where: toggled(view.where, overview.by, group.key) });
   };
-  const columns = useMemo(() => columnsOf(overview, overview.by, pick), [overview, view]);
+  const columns = useMemo(() => columnsOf(overview, nameOf, pick), [overview, nameOf, view]);
   const csv = new URLSearchParams(requestParameters(filtered, "", ""));
   for (const [name, value] of Object.entries({ by: overview.by, grain: overview.grain, basis: overview.basis })) csv.append(name, value);
   return (

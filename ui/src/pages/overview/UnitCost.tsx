@@ -26,7 +26,7 @@ function unitOption(overview: Overview): EChartsCoreOption {
   const { buckets } = overview;
   const read = (amount: string | null) => (amount === null ? null : approx(amount));
   const [good, soft] = [token("series-3"), token("ink-faint")];
-  const line = { type: "line", symbol: "circle", symbolSize: 4, showSymbol: buckets.length < 3, emphasis: { disabled: true } };
+  const line = { type: "line", symbol: "circle", symbolSize: 4, showSymbol: buckets.filter(({ total }) => total.unit_cost !== null).length < 3, emphasis: { disabled: true } };
   return {
     ...rest,
     xAxis: { ...category, data: buckets.map((bucket) => bucketLabel(overview, bucket)) },

@@ -4,6 +4,7 @@ import { Money } from "../../components/Money";
 import { StatusTag } from "../../components/Status";
 import { Frame } from "../../components/Table";
 import { count, duration } from "../../format";
+import { useNames } from "../../names";
 import { toggled } from "../../url";
 import { useView } from "../../view";
 
@@ -23,14 +24,14 @@ export function Attempts({ detail: { attempts, roles, currency } }: Props) {
           <tbody>
             {attempts.map((attempt, index) => (
               <tr key={attempt.attempt}>
-                <td className="figure">
+                <td className="figure role">
                   {attempt.attempt}. {roles[index] ? <span className="tag">{roles[index]}</span> : null}
                 </td>
-                <td title={attempt.error}>{attempt.offer || attempt.provider}</td>
+                <td className="offer" title={attempt.error}>{attempt.offer || attempt.provider}</td>
                 <td>
                   <StatusTag status={attempt.status} kind={attempt.error_kind} />
                 </td>
-                <td className="number">{attempt.http_status === 0 ? "–" : attempt.http_status}</td>
+                <td className="number from-small">{attempt.http_status === 0 ? "–" : attempt.http_status}</td>
                 <td className="number">{duration(attempt.upstream_ms)}</td>
                 <td className="number">
                   <Money amount={attempt.cost} decimals={6} currency={currency} reason={attempt.unpriced} />
@@ -76,6 +77,7 @@ export function Tokens({ detail: { attempts } }: Props) {
 /** Who pays, each value a filter. */
 export function Belongs({ detail: { scope, tags } }: Props) {
   const [view, change] = useView();
+  const nameOf = useNames();
   const named = Object.entries(scope).filter(([, value]) => value !== "");
   const labels = Object.entries(tags).map(([name, value]) => [`tag:${name}`, value] as const);
   return (
@@ -87,7 +89,7 @@ export function Belongs({ detail: { scope, tags } }: Props) {
           <dt key={name}>{name}</dt>,
           <dd key={`${name} value`}>
             <button type="button" className="link" title={`Filter by ${name} ${value}`} onClick={() => change({ where: toggled(view.where, name, value) })}>
-              {value}
+              {nameOf(name, value)}
             </button>
           </dd>,
         ])}

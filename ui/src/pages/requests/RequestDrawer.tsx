@@ -28,7 +28,7 @@ function Summary({ detail }: { detail: RequestDetail }) {
       </div>
       <div className="figure-cell">
         <dt>Saved</dt>
-        <dd className={`big ${saved !== null && compare(saved, "0") > 0 ? "good" : ""}`}>{saved === null ? "–" : <Money amount={saved} decimals={6} currency={currency} />}</dd>
+        <dd className={`big ${saved !== null && compare(saved, "0") > 0 ? "good" : ""}`}>{saved === null || fraction === null ? "–" : <Money amount={saved} decimals={6} currency={currency} />}</dd>
         <dd className="note">{fraction === null ? "no baseline" : fraction === 0 ? "the same as the baseline" : `${share(fraction)} of the baseline`}</dd>
       </div>
       <div className="figure-cell">
