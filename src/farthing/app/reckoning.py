@@ -118,11 +118,15 @@ class Reckoning:
         return [row for row in rows if row.keys["provider"] and all(row.keys[dimension(name)] for name in fields)]
 
     def _ask(self, question: SpendQuestion, *, fresh: bool = False) -> SpendAnswer:
-        """The answer, or one to the same question of a moment ago; ends of windows are not told apart meanwhile."""
+        """The answer, or one to the same question of a moment ago; ends of windows are not told apart meanwhile. A
+        ``fresh`` answer is for nobody else: its window may end anywhere.
+        """
+        if fresh:
+            return self._facts.spend(question)
         window = Window(start=question.window.start)
         key = msgspec.json.encode(msgspec.structs.replace(question, window=window))
         kept = self._kept.get(key)
-        if kept is not None and not fresh and time.perf_counter() - kept[0] < FRESH_SECONDS:
+        if kept is not None and time.perf_counter() - kept[0] < FRESH_SECONDS:
             return kept[1]
         answer = self._facts.spend(question)
         if len(self._kept) >= _MOST_KEPT:

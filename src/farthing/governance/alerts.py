@@ -253,7 +253,9 @@ def _day(limit: Limit, now: datetime) -> str:
 def _span(limit: Limit) -> str:
     if limit.per is Span.ONCE:
         return "in all" if limit.measure is not Measure.PARALLEL else "at once"
-    return f"in any {limit.per.value}" if limit.rolling else f"a {limit.per.value}"
+    if limit.rolling:
+        return f"in any {limit.per.value}"
+    return f"{'an' if limit.per is Span.HOUR else 'a'} {limit.per.value}"
 
 
 __all__ = [

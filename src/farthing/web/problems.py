@@ -119,6 +119,9 @@ def _invalid(connection: ASGIConnection[Any, Any, Any, Any], extra: Any, title: 
     """The first thing that a parameter or a body has wrong, by name."""
     key, message = str(extra.get("key", "body")), str(extra.get("message", "")).partition(" - at `")[0]
     value = connection.query_params.get(key, connection.path_params.get(key, ""))
+    remedy = "Correct the value; /api/schema/openapi.json says what is taken"
+    if key == "amount" and "matching regex" in message:
+        message, remedy = "an amount is zero or more, in digits", 'Write it like "500" or "12.50"'
     return Problem(
         type="input",
         title=title,
@@ -126,7 +129,7 @@ def _invalid(connection: ASGIConnection[Any, Any, Any, Any], extra: Any, title: 
         detail=message,
         field=key,
         value=_shown(value),
-        remedy="Correct the value; /api/schema/openapi.json says what is taken",
+        remedy=remedy,
     )
 
 
