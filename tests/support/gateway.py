@@ -206,10 +206,11 @@ async def gateway(
     folder: Path, urls: Mapping[str, str], *, limits: Limits | None = None, settings: GatewaySettings | None = None,
     drains: bool = False, retries: Retries | None = None, hedge: HedgeSettings | None = None,
     doors: Sequence[Door] = (), guard: Guard | None = None,
+    providers: Mapping[str, ProviderSettings] | None = None,
 ) -> AsyncIterator[Lab]:  # fmt: skip
     """A gateway in this process, as a worker would run it."""
     chosen = settings or GatewaySettings()
-    known = snapshot(urls, drains=drains, hedge=hedge)
+    known = snapshot(urls, drains=drains, hedge=hedge, providers=providers)
     accounts = {name: provider(name, account, "") for name, account in known.providers.items()}
     router = SnapshotRouter(known, accounts, draw=lambda: 0.5)
     journal = SegmentJournal(folder, "w1", segment_bytes=chosen.journal_segment_bytes, clock=time.monotonic)

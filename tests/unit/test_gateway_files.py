@@ -17,45 +17,17 @@ from tests.support.gateway import (
     upstream,
 )
 from tests.support.loop import in_loop
+from tests.support.shelf import Memory
 
-from farthing.core.batches import Holding
-from farthing.core.errors import UnavailableError
-from farthing.gateway import files
+from farthing.gateway import uploads
 from farthing.gateway.batches import Batches
 from farthing.gateway.files import Files
 from farthing.gateway.shelf import Uncharged
+from farthing.gateway.uploads import Uploads
 
 KIND = {"content-type": "multipart/form-data; boundary=XX"}
 LINE = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": {"model": MODEL}}
 ORDER = {"input_file_id": "file-1", "endpoint": "/v1/chat/completions", "completion_window": "24h"}
-
-
-class Memory:
-    """A shelf without a store. ``fails``: names of what does not work."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, Holding] = {}
-        self.fails: set[str] = set()
-
-    def add(self, by, at, holding, *, instead_of="") -> None:
-        if holding.kind in self.fails:
-            raise UnavailableError("the store is away")
-        self.kept.pop(instead_of, None)
-        self.kept[holding.id] = holding
-
-    def find(self, kind, id, owner):
-        found = self.kept.get(id)
-        return found if found is not None and (found.kind, found.owner) == (kind, owner) else None
-
-    def remove(self, by, at, id) -> None:
-        del self.kept[id]
-
-    def charged(self, id, charges) -> None:
-        self.kept[id] = self.kept[id]
-
-    @property
-    def kinds(self) -> list[str]:
-        return [holding.kind for holding in self.kept.values()]
 
 
 def form(content: bytes) -> bytes:
@@ -75,7 +47,7 @@ async def provides(heard, writer):
 
 
 def doors(shelf: Memory, limit: int = 10_000):
-    return (Files(shelf, limit=limit), Batches(shelf, Uncharged()))
+    return (Files(shelf, Uploads(limit)), Batches(shelf, Uncharged()))
 
 
 @in_loop
@@ -105,9 +77,9 @@ async def test_too_large_an_upload_is_refused_as_soon_as_that_is_known(tmp_path)
 
 @in_loop
 async def test_slow_uploads_do_not_keep_others_waiting_for_ever(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "UPLOAD_SECONDS", 0.3)
+    monkeypatch.setattr(uploads, "UPLOAD_SECONDS", 0.3)
     async with upstream(provides) as server, gateway(tmp_path, {"a": server.url}, doors=doors(Memory())) as lab:
-        slow = [await asyncio.open_connection("127.0.0.1", lab.port) for _ in range(files.UPLOADS)]
+        slow = [await asyncio.open_connection("127.0.0.1", lab.port) for _ in range(uploads.UPLOADS)]
         for _, writer in slow:
             writer.write(request("/v1/files", UPLOAD[:40], headers={**KIND, "content-length": str(len(UPLOAD))}))
         await asyncio.sleep(0.05)

@@ -1,30 +1,32 @@
 """Settles batches: looks after those that are under way, and books what they came to when they are done.
 
-Every line of a result file becomes a fact of the ledger, in a fixed order and in pieces of ``PIECE`` lines, each of
+Every line of a batch's results becomes a fact of the ledger, in their order and in pieces of ``PIECE`` lines, each of
 which is a version of the source ``batch/PROVIDER/ID``: a file that is read again, by this process after it was killed
 or by another one, adds nothing. The charge is corrected in the transaction that marks the batch as settled.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from farthing.app.batchorders import FIRST_DOUBT, LAST_DOUBT, traces
+from farthing.app.batchreading import Account, results_of
 from farthing.app.chores import Chore
 from farthing.app.leasing import put_right
 from farthing.app.world import SnapshotFile
 from farthing.core.batches import Actual, Holding
-from farthing.core.errors import FarthingError, InputError, UpstreamError
-from farthing.core.facts import ErrorKind, Operation, RequestFact
+from farthing.core.errors import FarthingError, InputError
+from farthing.core.facts import Operation, RequestFact
 from farthing.gateway.batches import written_by
 from farthing.gateway.batchmeter import Ledgered
 from farthing.gateway.parts import World
 from farthing.gateway.ports import Call, Provider, Target
 from farthing.gateway.reach import Guard
-from farthing.gateway.shelf import described, request
+from farthing.gateway.shelf import described
 from farthing.gateway.single import priced_at
 from farthing.gateway.upstream import HttpUpstream, Limits
 
@@ -38,16 +40,6 @@ TURN_SECONDS = 5.0
 LOOK_TURNS = 12
 """Every so many turns, all others are asked after as well: once a minute."""
 
-PIECE = 1_000
-FIRST_DOUBT = timedelta(minutes=2)
-"""After which an order without an answer is looked for at the provider."""
-
-LAST_DOUBT = timedelta(minutes=15)
-"""After which an order that the provider does not know was never placed."""
-
-_LINE_BYTES = 32 * 1024 * 1024
-_JSON_BYTES = 16 * 1024 * 1024
-_GONE = (404, 410)
 _BY = "farthing:batches"
 _log = logging.getLogger(__name__)
 
@@ -122,14 +114,19 @@ class Settling:
         """Note what the provider says of it."""
         self._batches.saw(batch.id, batch.seen, found=written_by(batch))
 
-    def adopt(self, order: Holding, batch: Holding, now: datetime) -> bool:
-        """An order turns out to be this batch; false when the batch is another order's."""
+    def owned(self, batch: Holding) -> bool:
+        """Whether a batch is on somebody's shelf."""
+        return self._batches.find(batch.kind, batch.id) is not None
+
+    def contested(self, order: Holding) -> bool:
+        """Whether a batch that fits an order may be somebody else's."""
+        return self._batches.contested(order, LAST_DOUBT)
+
+    def adopt(self, order: Holding, batch: Holding, now: datetime) -> None:
+        """An order turns out to be this batch."""
         from farthing.state.audit import Change
 
-        if self._batches.find("batch", batch.id) is not None:
-            return False
         self._batches.add(Change(actor=_BY, at=now), batch, instead_of=order.id)
-        return True
 
 
 class _Case:
@@ -141,7 +138,7 @@ class _Case:
         self._settling = settling
         self._world = world
         self._provider = provider
-        self._upstream = upstream
+        self._account = Account(provider, upstream)
         self._now = now
 
     async def see(self, holding: Holding) -> None:
@@ -155,7 +152,7 @@ class _Case:
 
     async def _current(self, batch: Holding) -> Holding | None:
         """How it stands now; ``None`` when the provider has lost it, which settles it at its charge."""
-        body = await self._get(f"/batches/{batch.id}")
+        body = await self._account.get(batch.place)
         if body is None:
             self._lose(batch, "the provider does not know this batch any more")
             return None
@@ -167,10 +164,10 @@ class _Case:
         """Its lines into the ledger, then its charge to what they come to."""
         book = Ledgered(batch, self._provider, lambda model: self._priced(batch, model), worker="control")
         written = 0
-        for name in batch.results:
-            async for lines in self._pieces(name):
+        for place in results_of(batch):
+            async for lines in self._account.pieces(place):
                 if lines is None:
-                    self._lose(batch, f"its result file {name} is gone, so nobody can tell what it cost")
+                    self._lose(batch, f"its results at {place} are gone, so nobody can tell what it cost")
                     return
                 facts = list(book.facts(iter(lines)))
                 written += len(lines)
@@ -187,7 +184,7 @@ class _Case:
             request_id=batch.id,
             at=batch.created,
             operation=Operation.BATCH,
-            dialect="openai",
+            dialect=self._provider.dialect,
             path="",
             model=model,
             body=b"",
@@ -202,102 +199,19 @@ class _Case:
         age = self._now - order.created
         if age < FIRST_DOUBT:
             return
-        body = await self._get("/batches?limit=100")
-        for seen in _rows(body):
-            about = datetime.fromtimestamp(int(seen.get("created_at") or 0), UTC)
-            mine = seen.get("input_file_id") == order.input and about > order.created - FIRST_DOUBT
-            batch = msgspec.structs.replace(order, id=str(seen.get("id")), kind="batch", seen=seen)
-            if mine and self._settling.adopt(order, batch, self._now):
-                return
-        if age > LAST_DOUBT:
+        left = await traces(self._account, order, self._settling.owned)
+        if left.found and (len(left.found) > 1 or self._settling.contested(order)):
+            self._lose(order, "its answer was lost, and more than one batch at the provider may be it")
+        elif left.found:
+            self._settling.adopt(order, left.found[0], self._now)
+        elif age > LAST_DOUBT and not left.running:
             self._settling.close(order, Actual(), self._now)
-
-    async def _get(self, suffix: str) -> bytes | None:
-        """A small answer, ``None`` when there is nothing there. Raises ``UpstreamError``."""
-        answer = await self._upstream.open(request(self._provider, "GET", suffix))
-        try:
-            body = b"".join([data async for data in _bounded(answer.chunks(), _JSON_BYTES, self._provider)])
-        finally:
-            await answer.aclose()
-        if answer.status in _GONE:
-            return None
-        self._good(answer.status)
-        return body
-
-    async def _pieces(self, name: str) -> AsyncIterator[list[bytes] | None]:
-        """The lines of a file, some at a time; ``None`` when there is no such file."""
-        answer = await self._upstream.open(request(self._provider, "GET", f"/files/{name}/content"))
-        try:
-            if answer.status in _GONE:
-                yield None
-                return
-            self._good(answer.status)
-            piece: list[bytes] = []
-            async for line in _lines(answer.chunks(), self._provider):
-                piece.append(line)
-                if len(piece) == PIECE:
-                    yield piece
-                    piece = []
-            if piece:
-                yield piece
-        finally:
-            await answer.aclose()
-
-    def _good(self, status: int) -> None:
-        if status not in range(200, 300):
-            raise UpstreamError(
-                f"{self._provider.name} answered {status} about a batch",
-                provider=self._provider.name,
-                kind=ErrorKind.SERVER,
-                remedy="It is asked again",
-            )
-
-
-async def _lines(chunks: AsyncIterator[bytes], provider: Provider) -> AsyncIterator[bytes]:
-    """Lines that hold something, as the bytes arrive. Raises ``UpstreamError`` for one that does not end."""
-    rest = b""
-    async for data in chunks:
-        *lines, rest = (rest + data).split(b"\n")
-        for line in lines:
-            if line.strip():
-                yield line
-        if len(rest) > _LINE_BYTES:
-            raise _too_long(provider)
-    if rest.strip():
-        yield rest
-
-
-async def _bounded(chunks: AsyncIterator[bytes], most: int, provider: Provider) -> AsyncIterator[bytes]:
-    size = 0
-    async for data in chunks:
-        size += len(data)
-        if size > most:
-            raise _too_long(provider)
-        yield data
 
 
 def _unknown(model: str) -> Target | None:
     """Where prices make no difference any more."""
     del model
     return None
-
-
-def _too_long(provider: Provider) -> UpstreamError:
-    return UpstreamError(f"{provider.name}: its answer is too long", provider=provider.name, kind=ErrorKind.BAD_BODY)
-
-
-class _Listed(msgspec.Struct):
-    """A provider's list of batches."""
-
-    data: list[dict[str, Any]] = []
-
-
-def _rows(body: bytes | None) -> Iterable[dict[str, Any]]:
-    """The batches in a provider's list."""
-    try:
-        return msgspec.json.decode(body or b"{}", type=_Listed).data
-    except msgspec.DecodeError:
-        return ()
 
 
 __all__ = ["LOOK_TURNS", "Settling"]

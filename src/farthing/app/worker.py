@@ -38,6 +38,7 @@ from farthing.gateway.app import Door, Gateway, journal_problem
 from farthing.gateway.batches import Batches
 from farthing.gateway.files import Files
 from farthing.gateway.journal import SegmentJournal, is_alive
+from farthing.gateway.messagebatches import MessageBatches
 from farthing.gateway.metrics import Metrics
 from farthing.gateway.otel import spans_to
 from farthing.gateway.passthrough import PassThrough
@@ -49,6 +50,7 @@ from farthing.gateway.server import Server
 from farthing.gateway.settings import GatewaySettings
 from farthing.gateway.siblings import Siblings
 from farthing.gateway.snapshot import WATCH_SECONDS
+from farthing.gateway.uploads import Uploads
 from farthing.gateway.upstream import HttpUpstream, Limits
 
 if TYPE_CHECKING:
@@ -154,8 +156,14 @@ def _journal(settings: config.Settings, name: str, stack: contextlib.AsyncExitSt
 
 def _doors(settings: GatewaySettings, shelf: StoreShelf) -> tuple[Door, ...]:
     """What answers beside the pipeline."""
-    files = Files(shelf, limit=settings.max_file_bytes)
-    return (PassThrough(settings.passthrough), files, Batches(shelf, Charges()))
+    uploads = Uploads(settings.max_file_bytes)
+    charges = Charges()
+    return (
+        PassThrough(settings.passthrough),
+        Files(shelf, uploads),
+        Batches(shelf, charges),
+        MessageBatches(shelf, charges, uploads),
+    )
 
 
 def _gauges(file: SnapshotFile, limiting: Limiting) -> dict[str, float]:

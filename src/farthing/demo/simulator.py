@@ -18,6 +18,7 @@ import msgspec
 from farthing.demo.anthropic import Anthropic
 from farthing.demo.filing import Asked, Filing, Solve
 from farthing.demo.gemini import Gemini
+from farthing.demo.messagebatches import MessageBatches
 from farthing.demo.mind import Mind
 from farthing.demo.openai import OpenAI
 from farthing.demo.wire import Refusal, Wire
@@ -67,7 +68,11 @@ class Simulator:
     def __init__(self, weather: Weather, *, dice: random.Random, clock: Callable[[], float]) -> None:
         mind = Mind()
         self._wires = {name: wire(name, models, mind) for name, (wire, models) in VENDORS.items()}
-        self._filing = {name: Filing(self._solve(wire)) for name, wire in self._wires.items() if name == "openai"}
+        openai, anthropic = self._wires["openai"], self._wires["anthropic"]
+        self._kept: Mapping[str, Filing | MessageBatches] = {
+            "openai": Filing(self._solve(openai)),
+            "anthropic": MessageBatches(self._solve(anthropic), anthropic.refuse),
+        }
         self._weather = weather
         self._dice = dice
         self._clock = clock
@@ -91,10 +96,10 @@ class Simulator:
     async def _answer(self, wire: Wire, scope: Mapping[str, Any], path: str, body: bytes, send: Send) -> None:
         self._authorized(scope)
         self._whims()
-        filing = self._filing.get(wire.vendor)
-        if filing is not None:
+        keeper = self._kept.get(wire.vendor)
+        if keeper is not None:
             named = dict(scope["headers"])
-            kept = filing.handle(
+            kept = keeper.handle(
                 Asked(
                     method=scope["method"],
                     path="/" + path,

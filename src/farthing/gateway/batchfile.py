@@ -13,6 +13,7 @@ from farthing.core.batches import Lot
 from farthing.core.decode import decode_json
 from farthing.core.errors import InputError
 from farthing.core.facts import Operation
+from farthing.gateway.limits.bound import refers
 from farthing.gateway.wire.images import read_images
 
 MOST_REQUESTS = 50_000
@@ -119,13 +120,19 @@ def _add(lots: dict[str, Lot], line: Line, operation: Operation, number: int) ->
     except InputError as problem:
         raise _at(number, problem) from None
     old = lots.get(asked.model) or Lot(model=asked.model)
-    open_ended = cap is None and operation is not Operation.EMBEDDING
-    lots[asked.model] = Lot(
-        model=asked.model,
-        requests=old.requests + 1,
-        input_tokens=old.input_tokens + size,
-        output_limit=old.output_limit + (cap or 0),
-        uncapped=old.uncapped + open_ended,
+    silent = operation is Operation.EMBEDDING
+    lots[asked.model] = added(old, size, cap=cap or 0 if silent else cap, refers=refers(bytes(line.body)))
+
+
+def added(lot: Lot, size: int, *, cap: int | None, refers: bool) -> Lot:
+    """A lot with one more request: its bytes, its cap on output (``None`` for none), and whether it refers to more."""
+    return Lot(
+        model=lot.model,
+        requests=lot.requests + 1,
+        input_tokens=lot.input_tokens + size,
+        output_limit=lot.output_limit + (cap or 0),
+        uncapped=lot.uncapped + (cap is None),
+        referring=lot.referring + refers,
     )
 
 
@@ -135,4 +142,4 @@ def _at(number: int, problem: InputError) -> InputError:
     )
 
 
-__all__ = ["ENDPOINTS", "MOST_REQUESTS", "read_batch"]
+__all__ = ["ENDPOINTS", "MOST_REQUESTS", "Count", "Name", "added", "read_batch"]

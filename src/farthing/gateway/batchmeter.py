@@ -1,4 +1,4 @@
-"""What the lines of a batch's result files cost: a fact for each, as if it had been a request of its own.
+"""What the lines of a batch's results cost: a fact for each, as if it had been a request of its own.
 
 Pure. A line's identity is the batch and its ``custom_id``, so that reading a file again gives the same facts. They
 are dated when the batch was ordered, which is when it was charged, and priced under batch terms.
@@ -10,47 +10,21 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from farthing.catalog.usage import usage_in
-from farthing.core.batches import Actual, Holding
+from farthing.core.batches import MESSAGES, Actual, Holding
 from farthing.core.errors import InputError
-from farthing.core.facts import ErrorKind, RequestFact, Source, Status
+from farthing.core.facts import RequestFact, Source, Status
 from farthing.core.money import EXACT
 from farthing.core.nouns import Decision, Terms
 from farthing.gateway import meter as metering
-from farthing.gateway.batchfile import ENDPOINTS
+from farthing.gateway.batchlines import ASKED, Result, read_result
 from farthing.gateway.ports import Call, Caller, Meter, Provider, Route, Target
-from farthing.gateway.providers._fault import failure
 from farthing.gateway.route import encode
 
 BATCH = "farthing.batch"
 """The tag that names the batch of a request."""
 
-_OK = range(200, 300)
-_NOTHING = msgspec.Raw()
-
 Find = Callable[[str], Target | None]
 """A model of the batch's provider with its offers, ``None`` when it is not known."""
-
-
-class Answered(msgspec.Struct, gc=False):
-    """What became of one request."""
-
-    status_code: int = 0
-    body: msgspec.Raw = _NOTHING
-
-
-class Problem(msgspec.Struct, gc=False):
-    """Why a request was not run."""
-
-    code: str | None = None
-    message: str | None = None
-
-
-class Result(msgspec.Struct, gc=False):
-    """A line of a result file."""
-
-    custom_id: str
-    response: Answered | None = None
-    error: Problem | None = None
 
 
 class Served(msgspec.Struct, gc=False):
@@ -74,9 +48,8 @@ class Ledgered:
     def facts(self, lines: Iterator[bytes]) -> Iterator[RequestFact]:
         """A fact for each line. A line that is no result stays out of the ledger, and makes the cost unknown."""
         for text in lines:
-            try:
-                result = msgspec.json.decode(text, type=Result)
-            except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            result = read_result(self._batch.endpoint, text)
+            if result is None:
                 self.actual = msgspec.structs.replace(self.actual, cost=None)
                 continue
             fact = self._fact(result)
@@ -84,41 +57,38 @@ class Ledgered:
             yield fact
 
     def lost(self, why: str) -> RequestFact:
-        """The one fact of a batch whose results cannot be had."""
+        """The one fact of a batch, or of an order, whose results cannot be had."""
         self.actual = msgspec.structs.replace(self.actual, cost=None)
-        fact = self._begun("", self._target("")[0], self._batch.id)
+        batch = self._batch
+        fact = self._begun("", self._target("")[0], batch.id if batch.kind != "order" else f"{batch.id}-lost")
         return msgspec.structs.replace(fact, status=Status.ABANDONED, unpriced=why)
 
     def _fact(self, result: Result) -> RequestFact:
-        answered = result.response or Answered()
-        served = _served(answered.body)
+        served = _served(result.answer)
         model = self._asked(served.model or "")
         target, baseline = self._target(model)
         digest = hashlib.sha256(result.custom_id.encode()).hexdigest()[:24]
-        meter = self._metered(result, answered, served)
+        meter = self._metered(result, served)
         return metering.finish(
             self._begun(model, target, f"{self._batch.id}-{digest}"),
             meter,
             target,
             status=Status.ERROR if meter.error_kind else Status.OK,
-            http_status=answered.status_code,
-            response_bytes=len(answered.body),
+            http_status=result.status,
+            response_bytes=len(result.answer),
             baseline=baseline,
         )
 
-    def _metered(self, result: Result, answered: Answered, served: Served) -> Meter:
+    def _metered(self, result: Result, served: Served) -> Meter:
         meter = Meter(complete=True, served_model=served.model or "", upstream_id=served.id or "")
-        if result.response is None:
-            problem = result.error or Problem()
-            meter.error_kind, meter.error = ErrorKind.OVERLOADED, problem.message or problem.code or "it was not run"
-        elif answered.status_code not in _OK:
-            meter.error_kind, meter.error = failure(answered.status_code, bytes(answered.body))
-        else:
-            try:
-                meter.usage = usage_in(ENDPOINTS[self._batch.endpoint][1], bytes(answered.body))
-            except InputError:
-                meter.usage = None
-            meter.usage_source = Source.NONE if meter.usage is None else Source.PROVIDER
+        if result.problem is not None:
+            meter.error_kind, meter.error = result.problem
+            return meter
+        try:
+            meter.usage = usage_in(ASKED[self._batch.endpoint][1], result.answer)
+        except InputError:
+            meter.usage = None
+        meter.usage_source = Source.NONE if meter.usage is None else Source.PROVIDER
         return meter
 
     def _begun(self, model: str, target: Target, request_id: str) -> RequestFact:
@@ -126,8 +96,8 @@ class Ledgered:
         call = Call(
             request_id=request_id,
             at=batch.created,
-            operation=ENDPOINTS[batch.endpoint][0],
-            dialect="openai",
+            operation=ASKED[batch.endpoint][0],
+            dialect="anthropic" if batch.endpoint == MESSAGES else "openai",
             path=batch.endpoint,
             model=model,
             body=b"",
@@ -162,11 +132,12 @@ class Ledgered:
 
 def _batched(provider: Provider, model: str, known: Target | None) -> Target:
     offers = () if known is None else known.other_terms.get(Terms.BATCH, ())
-    offer = offers[0].id if offers else f"{provider.prices or provider.name}/{model}:batch"
+    unknown = f"{model}:batch" if model else "batch"
+    offer = offers[0].id if offers else f"{provider.prices or provider.name}/{unknown}"
     return Target(provider=provider, model=model, offer_id=offer, offers=offers, terms=Terms.BATCH)
 
 
-def _served(body: msgspec.Raw) -> Served:
+def _served(body: bytes) -> Served:
     try:
         return msgspec.json.decode(body, type=Served)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):

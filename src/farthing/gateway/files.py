@@ -1,11 +1,9 @@
 """``/v1/files``: files for a provider's batches and models, each seen by its owner only.
 
 An upload is read whole, up to ``max_file_bytes``, and goes to the provider untouched. What a batch of it may cost is
-summed up on the way. A worker reads ``UPLOADS`` of them at once and lets the others wait with their bodies unread,
-so that uploads cannot fill its memory.
+summed up on the way.
 """
 
-import asyncio
 import re
 from typing import Any
 
@@ -15,14 +13,16 @@ from farthing.core.facts import Operation
 from farthing.gateway import pipeline
 from farthing.gateway.batchfile import read_batch
 from farthing.gateway.client import Client, Reply
-from farthing.gateway.parts import Parts, World
+from farthing.gateway.parts import Parts
 from farthing.gateway.pipeline import Exchange
-from farthing.gateway.ports import Call, Provider, Target
-from farthing.gateway.relay import Relay, returned
+from farthing.gateway.ports import Provider, Target
+from farthing.gateway.relay import Relay
 from farthing.gateway.shelf import (
     Shelf,
+    account,
     acts_as,
     asked,
+    chosen,
     described,
     found,
     keeps_files,
@@ -31,29 +31,24 @@ from farthing.gateway.shelf import (
     new_call,
     owner_of,
     page_of,
-    request,
-    told,
+    passed_on,
+    refused,
 )
-from farthing.gateway.single import attempt, only, priced_at, provider_named, through, wanted
+from farthing.gateway.single import attempt, only, through, wanted
+from farthing.gateway.uploads import Uploads
 from farthing.gateway.wire.form import Form, read_form
 from farthing.gateway.wire.read import apply_headers
 
-UPLOADS = 2
-UPLOAD_SECONDS = 900.0
-"""In which an upload must be complete; what is slower would keep others waiting."""
-
 _PATH = re.compile(r"/(?:openai/)?v1/files(?:/(?P<id>[A-Za-z0-9_-]{1,100})(?P<content>/content)?)?/?")
 _PURPOSE = "batch"
-_HEADER = b"x-farthing-provider"
 
 
 class Files:
-    """The door for these requests. ``limit``: an upload's most bytes."""
+    """The door for these requests."""
 
-    def __init__(self, shelf: Shelf, *, limit: int) -> None:
+    def __init__(self, shelf: Shelf, uploads: Uploads) -> None:
         self._shelf = shelf
-        self._limit = limit
-        self._uploads = asyncio.Semaphore(UPLOADS)
+        self._uploads = uploads
 
     def leads(self, client: Client) -> tuple[Operation, str] | None:
         """The operation and the client's dialect, ``None`` for other paths. ``/v1/files`` of Anthropic is another."""
@@ -76,19 +71,12 @@ class Files:
                 stages = (pipeline.authenticate, self._download)
             case "DELETE", True, False:
                 stages = (pipeline.authenticate, self._remove)
-            case method, _, _:
-                stages = (pipeline.authenticate, _refused(method))
+            case _:
+                stages = (pipeline.authenticate, refused)
         await through(exchange, parts, stages)
 
     async def _upload(self, exchange: Exchange, parts: Parts) -> None:
-        async with self._uploads:
-            try:
-                async with asyncio.timeout(UPLOAD_SECONDS):
-                    body = await exchange.client.body(self._limit)
-            except TimeoutError:
-                raise InputError(
-                    "the upload took too long", field="body", value=f"{UPLOAD_SECONDS:g} s", remedy="Send smaller files"
-                ) from None
+        async with self._uploads.body(exchange.client) as body:
             await self._stored(exchange, parts, body)
 
     async def _stored(self, exchange: Exchange, parts: Parts, body: bytes) -> None:
@@ -131,27 +119,10 @@ class Files:
         await kept(lambda: self._shelf.add(acts_as(exchange.caller), exchange.at, holding))
 
     def _provider(self, exchange: Exchange, lots: tuple[Lot, ...]) -> Provider:
-        """Where a file goes: to the one that is named, or the first that is known to serve most models in it.
-
-        Raises ``InputError`` when there is no such one, and as the router does when the key may not use a model.
-        """
-        call, providers = wanted(exchange), exchange.world.providers
-        able = sorted(filter(keeps_files, providers.values()), key=lambda provider: provider.vendor != "openai")
-        named = exchange.named.get(_HEADER, b"").decode("latin-1").strip()
-        if named:
-            able = [provider_named(exchange.world, named, [provider.name for provider in able])]
-        if named or len(able) == 1:
-            return able[0]
-        known = [sum(_is_known(exchange.world, call, provider, lot) for lot in lots) for provider in able]
-        if able and (not lots or max(known)):
-            return able[known.index(max(known))]
-        models = ", ".join(lot.model for lot in lots)
-        raise InputError(
-            f"no provider keeps files and serves {models}" if lots else "no provider keeps files",
-            field="file",
-            value=named or "any provider",
-            remedy="Write the provider's own names of models, all of one provider, or name one in x-farthing-provider",
-        )
+        """Where it goes: OpenAI's own account before others that keep files as well."""
+        providers = filter(keeps_files, exchange.world.providers.values())
+        able = sorted(providers, key=lambda provider: provider.vendor != "openai")
+        return chosen(exchange, able, lots, what="keeps files", field="file")
 
     async def _list(self, exchange: Exchange, parts: Parts) -> None:
         del parts
@@ -165,7 +136,7 @@ class Files:
 
     async def _describe(self, exchange: Exchange, parts: Parts) -> None:
         holding = await found(self._shelf, "file", _named(exchange), exchange.caller)
-        reply, body = await asked(exchange, parts, self._account(exchange, holding), "GET", f"/files/{holding.id}")
+        reply, body = await asked(exchange, parts, account(exchange, holding), "GET", f"/files/{holding.id}")
         if body:
             seen = described(body, holding.provider)
             await kept(lambda: self._shelf.saw(holding.id, seen))
@@ -173,21 +144,7 @@ class Files:
 
     async def _download(self, exchange: Exchange, parts: Parts) -> None:
         holding = await found(self._shelf, "file", _named(exchange), exchange.caller)
-        provider, client = self._account(exchange, holding), exchange.client
-        answer = await parts.upstream.open(request(provider, "GET", f"/files/{holding.id}/content"))
-        try:
-            if answer.status not in range(200, 300):
-                await client.reply((await told(exchange, answer, provider))[0])
-                return
-            client.watch()
-            headers = dict(answer.headers)
-            content_type = headers.get(b"content-type", b"application/octet-stream")
-            await client.start(answer.status, content_type, returned(headers))
-            async for data in answer.chunks():
-                await client.write(data)
-            await client.finish(b"")
-        finally:
-            await answer.aclose()
+        await passed_on(exchange, parts, account(exchange, holding), f"/files/{holding.id}/content")
 
     async def _remove(self, exchange: Exchange, parts: Parts) -> None:
         """Take it back. What a batch reads or has written must stay until it is settled."""
@@ -197,31 +154,13 @@ class Files:
                 f"A batch that is not settled yet needs the file {holding.id}",
                 remedy="Delete it when the batch is done, some minutes later",
             )
-        reply, body = await asked(exchange, parts, self._account(exchange, holding), "DELETE", f"/files/{holding.id}")
+        reply, body = await asked(exchange, parts, account(exchange, holding), "DELETE", f"/files/{holding.id}")
         if body or reply.status == _GONE:
             await kept(lambda: self._shelf.remove(acts_as(exchange.caller), exchange.at, holding.id))
         await exchange.client.reply(reply)
 
-    def _account(self, exchange: Exchange, holding: Holding) -> Provider:
-        return provider_named(exchange.world, holding.provider, list(exchange.world.providers))
-
 
 _GONE = 404
-
-
-def _is_known(world: World, call: Call, provider: Provider, lot: Lot) -> bool:
-    """Whether a provider's price list has a model."""
-    target = priced_at(world, call, provider, lot.model)
-    return target is not None and bool(target.offers)
-
-
-def _refused(method: str) -> pipeline.Stage:
-    async def refuse(exchange: Exchange, parts: Parts) -> None:
-        del parts
-        remedy = f"{exchange.client.path} does not take it"
-        raise InputError("not allowed here", field="method", value=method, remedy=remedy)
-
-    return refuse
 
 
 def _named(exchange: Exchange) -> str:

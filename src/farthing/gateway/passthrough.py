@@ -131,7 +131,7 @@ class PassThrough:
             )
         provider_named(exchange.world, place.provider, self._allowed)
         if _OWNED.match(place.path):
-            remedy = "Use the gateway's own /v1/files and /v1/batches"
+            remedy = "Use the gateway's own /v1/files, /v1/batches and /v1/messages/batches"
             raise InputError("files and batches are not passed through", field="path", value=place.path, remedy=remedy)
         body = await client.body(parts.max_body_bytes)
         known = _known(body)

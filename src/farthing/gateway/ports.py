@@ -128,7 +128,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
     ``offers`` price them under batch terms (empty: unpriced). ``input_tokens`` bounds what they read together,
     ``output_limit`` what those with a cap may write together; ``uncapped`` counts the others, each of which may write
-    as much as the model can.
+    as much as the model can, and ``referring`` those that may read as much as it can.
     """
 
     model: str
@@ -136,6 +136,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     input_tokens: int
     output_limit: int
     uncapped: int
+    referring: int = 0
     offers: tuple[Offer, ...] = ()
 
 

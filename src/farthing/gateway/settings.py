@@ -19,7 +19,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     row or when the share ``breaker_share`` of the last 20 requests failed, and rests ``breaker_rest`` seconds at most.
     ``passthrough`` names the providers that ``/passthrough/PROVIDER/…`` leads to. ``private_upstreams``: providers that
     are added at run time may have private addresses, too, as those of the settings file may. ``max_file_bytes``: larger
-    uploads to ``/v1/files`` get 413.
+    uploads to ``/v1/files``, and larger batches of messages, get 413.
     """
 
     host: str = "127.0.0.1"

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from farthing.core.batches import Holding, Kind
+from farthing.core.batches import Holding, Kind, Lot
 from farthing.core.decode import convert
 from farthing.core.errors import InputError, NotFoundError, UpstreamError
 from farthing.core.facts import ErrorKind
@@ -26,8 +26,14 @@ from farthing.gateway.pipeline import Exchange
 from farthing.gateway.ports import Answer, Ask, Call, Caller, Grant, Headers, Provider
 from farthing.gateway.providers._fault import failure
 from farthing.gateway.providers._upstream import key_headers
+from farthing.gateway.providers.anthropic import VERSION
+from farthing.gateway.relay import returned
+from farthing.gateway.single import priced_at, provider_named, wanted
 from farthing.gateway.vendors import vendor
 from farthing.gateway.wire.errors import tell, upstream_fault
+
+PROVIDER = b"x-farthing-provider"
+"""The header that names the account for a file, or for a batch of messages."""
 
 MOST_JSON = 4 * 1024 * 1024
 """Bytes of a description of a file or a batch."""
@@ -114,11 +120,16 @@ async def found(shelf: Shelf, kind: Kind, id: str, caller: Caller) -> Holding:
 
 def page_of(target: bytes) -> Page:
     """The query of a list. Raises ``InputError`` for a parameter that means nothing."""
-    pairs = parse_qsl(target.partition(b"?")[2].decode("latin-1"), keep_blank_values=True)
-    page = convert(dict(pairs), Page, what="query", strict=False)
+    page = query_of(target, Page)
     if page.order not in ("asc", "desc"):
         raise InputError("not an order", field="order", value=page.order, remedy="Use asc or desc")
     return page
+
+
+def query_of(target: bytes, to: type[T]) -> T:
+    """The query of a request. Raises ``InputError`` for a parameter that means nothing."""
+    pairs = parse_qsl(target.partition(b"?")[2].decode("latin-1"), keep_blank_values=True)
+    return convert(dict(pairs), to, what="query", strict=False)
 
 
 def listed(rows: Sequence[Mapping[str, Any]], *, more: bool) -> bytes:
@@ -132,6 +143,70 @@ def keeps_files(provider: Provider) -> bool:
     """Whether a provider has files and batches as OpenAI does."""
     row = vendor(provider.vendor)
     return row.files and (row.paths != "azure" or provider.base_url.endswith("/openai/v1"))
+
+
+def account(exchange: Exchange, holding: Holding) -> Provider:
+    """Where a caller's file or batch is. Raises ``NotFoundError`` when that account is not ready."""
+    return provider_named(exchange.world, holding.provider, list(exchange.world.providers))
+
+
+def chosen(exchange: Exchange, able: Sequence[Provider], lots: Sequence[Lot], *, what: str, field: str) -> Provider:
+    """Where a file or a batch goes: to the account that the client names in a header, or the first that is known to
+    serve most of its models.
+
+    Raises ``InputError`` when there is no such one, and as the router does when the key may not use a model.
+    """
+    named = exchange.named.get(PROVIDER, b"").decode("latin-1").strip()
+    names = [provider.name for provider in able]
+    if named in exchange.world.providers and named not in names:
+        remedy = f"Name one of {', '.join(names)}" if names else "Add a provider that does"
+        raise InputError(f"not a provider that {what}", field="x-farthing-provider", value=named, remedy=remedy)
+    if named:
+        return provider_named(exchange.world, named, names)
+    if len(able) == 1:
+        return able[0]
+    known = [sum(is_known(exchange, provider, lot.model) for lot in lots) for provider in able]
+    if able and (not lots or max(known)):
+        return able[known.index(max(known))]
+    models = ", ".join(lot.model for lot in lots)
+    raise InputError(
+        f"no provider {what} and serves {models}" if lots else f"no provider {what}",
+        field=field,
+        value="any provider",
+        remedy="Write the provider's own names of models, all of one provider, or name one in x-farthing-provider",
+    )
+
+
+def is_known(exchange: Exchange, provider: Provider, model: str) -> bool:
+    """Whether a provider's price list has a model."""
+    target = priced_at(exchange.world, wanted(exchange), provider, model)
+    return target is not None and bool(target.offers)
+
+
+async def refused(exchange: Exchange, parts: Parts) -> None:
+    """The stage of a method that a path does not take."""
+    del parts
+    remedy = f"{exchange.client.path} does not take it"
+    raise InputError("not allowed here", field="method", value=exchange.client.method, remedy=remedy)
+
+
+async def passed_on(exchange: Exchange, parts: Parts, provider: Provider, suffix: str) -> None:
+    """Answer with what a provider keeps there, as its bytes come. Raises ``UpstreamError`` when it does not answer."""
+    client = exchange.client
+    answer = await parts.upstream.open(request(provider, "GET", suffix))
+    try:
+        if answer.status not in range(200, 300):
+            await client.reply((await told(exchange, answer, provider))[0])
+            return
+        client.watch()
+        headers = dict(answer.headers)
+        content_type = headers.get(b"content-type", b"application/octet-stream")
+        await client.start(answer.status, content_type, returned(headers))
+        async for data in answer.chunks():
+            await client.write(data)
+        await client.finish(b"")
+    finally:
+        await answer.aclose()
 
 
 async def asked(exchange: Exchange, parts: Parts, provider: Provider, method: str, suffix: str) -> tuple[Reply, bytes]:
@@ -160,7 +235,8 @@ async def told(exchange: Exchange, answer: Answer, provider: Provider) -> tuple[
 
 def request(provider: Provider, method: str, suffix: str) -> Ask:
     """A request without a body below a provider's address."""
-    headers: Headers = [*provider.headers, *key_headers(provider)]
+    version = [VERSION] if provider.dialect == "anthropic" else []
+    headers: Headers = [*version, *provider.headers, *key_headers(provider)]
     return Ask(method=method, url=provider.base_url + suffix, headers=headers, body=b"", timeouts=provider.timeouts)
 
 

@@ -28,6 +28,7 @@ class Vendor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     strip: frozenset[str] = frozenset()
     paths: Literal["", "azure"] = ""
     files: bool = False
+    message_batches: bool = False
     on_disconnect: Literal["cancel", "drain"] = "cancel"
 
 

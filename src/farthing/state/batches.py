@@ -2,12 +2,13 @@
 
 import builtins
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
-from farthing.core.batches import Holding, Kind
+from farthing.core.batches import BATCHES, Holding, Kind
 from farthing.core.decode import convert
 from farthing.core.errors import ConflictError
 from farthing.state.audit import Change
@@ -85,13 +86,28 @@ class Batches:
                 connection.execute(sa.delete(batches).where(batches.c.id == id))
                 change.record(connection, f"{old.kind}.remove", id, before=_public(old))
 
-    def unsettled(self, kind: Kind = "batch", *, file: str = "") -> builtins.list[Holding]:
-        """What is still to be settled, oldest first; with ``file``, only batches that read or wrote that file."""
-        open_ones = sa.and_(batches.c.kind == kind, batches.c.settled.is_(None))
+    def unsettled(self, *kinds: Kind, file: str = "") -> builtins.list[Holding]:
+        """What is still to be settled, oldest first; with ``file``, only batches that read or wrote that file.
+
+        Without ``kinds``, batches of every kind.
+        """
+        open_ones = sa.and_(batches.c.kind.in_(kinds or BATCHES), batches.c.settled.is_(None))
         with self._database.read() as connection:
             rows = connection.execute(sa.select(batches).where(open_ones).order_by(batches.c.created)).mappings()
             found = [_holding(row) for row in rows]
         return [h for h in found if not file or file == h.input or file in h.results]
+
+    def contested(self, order: Holding, within: timedelta) -> bool:
+        """Whether somebody else ordered the same of its provider at about that time, and got no answer either."""
+        others = sa.and_(
+            batches.c.kind == "order",
+            batches.c.provider == order.provider,
+            batches.c.owner != order.owner,
+            batches.c.created.between(order.created - within, order.created + within),
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(sa.select(batches).where(others)).mappings()
+            return any(_holding(row).input == order.input for row in rows)
 
     def settle(self, change: Change, id: str, also: Callable[[sa.Connection, Holding], None]) -> bool:
         """Mark a batch or an order as settled, once, and do in the same transaction what goes with it.

@@ -5,6 +5,7 @@ request only refers to what the model will read, by the model's context; output 
 the model's. Prices are read off quotes of ``catalog.price``: the dearest way each token can be counted.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import ROUND_CEILING, Decimal
@@ -32,6 +33,9 @@ _FINE = 10**6
 _SILENT = frozenset({Operation.EMBEDDING, Operation.COUNT_TOKENS})
 _UNBILLED = frozenset({Operation.COUNT_TOKENS, Operation.FILE})
 _REFERRING = (b'"previous_response_id"', b'"conversation"', b'"file_id"', b'"file_data"', b'"file_url"', b'"image_url"')
+_AT_AN_ADDRESS = re.compile(rb'"type"\s*:\s*"url"')
+"""A picture or a document of Anthropic's messages that the provider fetches."""
+
 _MEDIA = ("image", "audio")
 _EVERY_MEDIUM = frozenset(_MEDIA)
 
@@ -139,11 +143,12 @@ class Bounds:
             ceiling = _ceiling([part.offers], at, _EVERY_MEDIUM, part.model)
             longest = ceiling.output or ceiling.context or UNKNOWN_OUTPUT
             output = part.output_limit + part.uncapped * longest
-            most = None if ceiling.unpriced else ceiling.cost(part.input_tokens, output)
+            inputs = part.input_tokens + part.referring * (ceiling.context or UNKNOWN_CONTEXT)
+            most = None if ceiling.unpriced else ceiling.cost(inputs, output)
             if most is None:
                 unpriced = unpriced or ceiling.unpriced or f"no price is known for what {part.model} writes"
             cost += (most or 0) + (part.requests - 1) * ceiling.fee
-            read, written = read + part.input_tokens, written + output
+            read, written = read + inputs, written + output
         known = None if unpriced else cost
         return Worst(cost=known, tokens=read + written, input=read, output=written, unpriced=unpriced)
 
@@ -179,7 +184,12 @@ def _refers(call: Call) -> bool:
     """Whether the model reads what is not in the request itself."""
     if not (call.needs or call.operation is Operation.RESPONSE):
         return False
-    return any(word in call.body for word in _REFERRING)
+    return refers(call.body)
+
+
+def refers(body: bytes) -> bool:
+    """Whether a request's body tells the model to read what is not in it. In text, quotes stand behind a backslash."""
+    return any(word in body for word in _REFERRING) or _AT_AN_ADDRESS.search(body) is not None
 
 
 def _ceiling(sets: Sequence[Sequence[Offer]], at: datetime, media: frozenset[str], model: str) -> Ceiling:

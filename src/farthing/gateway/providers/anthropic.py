@@ -17,7 +17,8 @@ from farthing.gateway.wire.clients import client_of
 
 _PATHS = {Operation.MESSAGE: "/messages", Operation.COUNT_TOKENS: "/messages/count_tokens"}
 _FORWARDED = frozenset((b"anthropic-version", b"anthropic-beta"))
-_VERSION = (b"anthropic-version", b"2023-06-01")
+VERSION = (b"anthropic-version", b"2023-06-01")
+"""Without this header Anthropic answers nothing."""
 
 
 class Anthropic:
@@ -28,12 +29,12 @@ class Anthropic:
     def ask(self, call: Call, target: Target) -> Ask:
         if call.operation in _PATHS:
             body = call.body if target.model == call.model else splice.renamed(call.body, target.model)
-            return post(target.provider, _PATHS[call.operation], body, forward=_headers(call))
+            return post(target.provider, _PATHS[call.operation], body, forward=headers_of(call))
         client = client_of(call.operation)
         if client is None:
             raise cannot(call, self.name)
         body = _anthropic_messages.body(client.talk(call.body), call, target)
-        return post(target.provider, _PATHS[Operation.MESSAGE], body, forward=[_VERSION])
+        return post(target.provider, _PATHS[Operation.MESSAGE], body, forward=[VERSION])
 
     def reading(self, call: Call, target: Target, status: int, headers: Mapping[bytes, bytes]) -> Reading:
         native = call.operation in _PATHS
@@ -48,10 +49,11 @@ class Anthropic:
         return _passthrough.Whole(call, target, gauge)
 
 
-def _headers(call: Call) -> Headers:
+def headers_of(call: Call) -> Headers:
+    """The client's headers that travel on."""
     headers = picked(call, _FORWARDED)
-    if all(name != _VERSION[0] for name, _ in headers):
-        headers.append(_VERSION)
+    if all(name != VERSION[0] for name, _ in headers):
+        headers.append(VERSION)
     return headers
 
 
