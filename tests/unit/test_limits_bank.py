@@ -436,7 +436,7 @@ async def test_a_limit_that_is_removed_frees_whoever_waits_for_it(tmp_path):
         ({"operation": Operation.COUNT_TOKENS, "output": 0}, 0),
         ({"operation": Operation.IMAGE, "most": Usage({INPUT: 50, OUTPUT: 4_000})}, pieces(50, 4_000)),
         (
-            {"operation": Operation.RESPONSE, "body": b'{"previous_response_id": "resp_1"}', "output": 10},
+            {"operation": Operation.RESPONSE, "refers": True, "output": 10},
             pieces(128_000, 10),
         ),
     ],

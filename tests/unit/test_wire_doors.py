@@ -81,6 +81,29 @@ def test_what_routing_needs_is_read(operation, body, limit, needs, wants_usage):
     assert call.body == json.dumps(body).encode()
 
 
+def saying(content):
+    return {"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": content}]}
+
+
+@pytest.mark.parametrize(
+    ("operation", "body", "refers"),
+    [
+        (Operation.CHAT, saying("the file_id"), False),
+        (Operation.CHAT, saying('{"type": "url", "file_id": "f"}'), False),
+        (Operation.CHAT, saying([{"type": "text", "text": '{"file_id": "f"}'}]), False),
+        (Operation.CHAT, saying([{"type": "file", "file": {"file_id": "f"}}]), True),
+        (Operation.CHAT, saying([{"type": "image_url", "image_url": {"url": "https://x"}}]), True),
+        (Operation.MESSAGE, saying([{"type": "document", "source": {"type": "url", "url": "https://x"}}]), True),
+        (Operation.MESSAGE, saying([{"type": "image", "source": {"type": "base64", "data": "aa"}}]), False),
+        (Operation.RESPONSE, {"model": "m", "input": "Hi"}, False),
+        (Operation.RESPONSE, {"model": "m", "input": "Hi", "previous_response_id": "r"}, True),
+        (Operation.RESPONSE, {"model": "m", "input": "Hi", "conversation": "c"}, True),
+    ],
+)
+def test_what_the_model_reads_beside_the_request_is_known(operation, body, refers):
+    assert call_of(operation, body).refers is refers
+
+
 @pytest.mark.parametrize(
     ("operation", "body", "field"),
     [

@@ -13,8 +13,8 @@ from farthing.core.batches import Lot
 from farthing.core.decode import decode_json
 from farthing.core.errors import InputError
 from farthing.core.facts import Operation
-from farthing.gateway.limits.bound import refers
 from farthing.gateway.wire.images import read_images
+from farthing.gateway.wire.refers import refers
 
 MOST_REQUESTS = 50_000
 """In one batch (platform.openai.com/docs/guides/batch, November 2026)."""

@@ -13,7 +13,7 @@ from farthing.core.batches import Lot, digest
 from farthing.core.decode import decode_json
 from farthing.core.errors import InputError
 from farthing.gateway.batchfile import Count, Name, added
-from farthing.gateway.limits.bound import refers
+from farthing.gateway.wire.refers import refers
 
 MOST_REQUESTS = 100_000
 MOST_BYTES = 256_000_000

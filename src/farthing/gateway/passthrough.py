@@ -29,6 +29,7 @@ from farthing.gateway.relay import Relay
 from farthing.gateway.single import attempt, only, priced_at, provider_named, through, wanted
 from farthing.gateway.wire.paths import dialect_of
 from farthing.gateway.wire.read import apply_headers
+from farthing.gateway.wire.refers import refers
 from farthing.gateway.wire.target import ROOT, read_place
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -145,6 +146,7 @@ class PassThrough:
             body=body,
             output_limit=known.output_limit,
             input_estimate=len(body),
+            refers=refers(body),
             caller=caller,
             headers=exchange.headers,
             method=client.method,

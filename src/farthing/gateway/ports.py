@@ -42,7 +42,8 @@ class Call(msgspec.Struct, kw_only=True, gc=False):
     ``choices`` is how many answers it wants. ``most`` is the most that can be counted, where the call itself says it.
     ``told`` are headers for the client about what was done to its request; ``whole``: it does not want its answer
     shortened to what a budget still covers. ``needs`` are capability words the answer
-    depends on (``tools``, ``image``, ``audio``, ``json_schema``). ``wants_usage``: whether a streaming client asked
+    depends on (``tools``, ``image``, ``audio``, ``json_schema``). ``refers``: the model reads more than what is in the
+    request, such as a stored file. ``wants_usage``: whether a streaming client asked
     for the usage chunk itself.
     ``tags`` and ``regions`` restrict the route; they come from ``x-farthing-*`` headers and only ever
     narrow what the key and the alias allow. ``method`` is the HTTP method; ``parts`` is what a batch asks for, model
@@ -63,6 +64,7 @@ class Call(msgspec.Struct, kw_only=True, gc=False):
     input_estimate: int = 0
     most: Usage | None = None
     needs: frozenset[str] = frozenset()
+    refers: bool = False
     caller: Caller = Caller()
     objective: Objective = Objective()
     tags: frozenset[str] = frozenset()

@@ -32,6 +32,7 @@ FORGOTTEN_SECONDS = 120.0
 SILENT_SECONDS = 4.0
 """What was spent is reported at least so often."""
 
+_PLACES = {Measure.COST: 0, Measure.TOKENS: 1}
 _CELLS = 5
 """Cells of a slice: its turn, what was spent, how much of that is in doubt, what was granted, what of that is free."""
 _TURN, _SPENT, _DOUBT, _GRANTED, _FREE = range(_CELLS)
@@ -142,6 +143,7 @@ class Account:
     anybody could use. ``low``: below that, more is fetched. ``taken``: what requests set aside since the last word,
     as far as somebody looked. ``left`` and ``most`` are what the store said last: what nobody has taken, and what
     there would be if every slice came back. ``waiting`` requests would use it, ``short``: one of them lacks it.
+    ``place``: where what a request needs of it stands in (cost, tokens, 1).
 
     The order of writes matters to the record of a worker that is killed between two of them: what is not free any
     more counts as used, at worst as something that nobody knows.
@@ -149,8 +151,8 @@ class Account:
 
     __slots__ = (
         "cap", "cells", "doubt", "ends", "free", "granted", "hard", "largest", "left", "limit", "low", "most", "open",
-        "over", "pot", "reported", "room", "short", "spent", "spoken", "taken", "tight", "touched", "turn", "used",
-        "waiting",
+        "over", "place", "pot", "reported", "room", "short", "spent", "spoken", "taken", "tight", "touched", "turn",
+        "used", "waiting",
     )  # fmt: skip
 
     def __init__(
@@ -161,6 +163,7 @@ class Account:
         self.ends = ends
         self.turn = turn
         self.hard = limit.hard
+        self.place = _PLACES.get(limit.measure, 2)
         self.room = tally.take()
         self.cells = tally.at(self.room)
         self.granted = self.free = 0 if limit.hard else UNBOUNDED

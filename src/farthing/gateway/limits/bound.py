@@ -5,7 +5,6 @@ request only refers to what the model will read, by the model's context; output 
 the model's. Prices are read off quotes of ``catalog.price``: the dearest way each token can be counted.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import ROUND_CEILING, Decimal
@@ -32,10 +31,6 @@ _FINE = 10**6
 
 _SILENT = frozenset({Operation.EMBEDDING, Operation.COUNT_TOKENS})
 _UNBILLED = frozenset({Operation.COUNT_TOKENS, Operation.FILE})
-_REFERRING = (b'"previous_response_id"', b'"conversation"', b'"file_id"', b'"file_data"', b'"file_url"', b'"image_url"')
-_AT_AN_ADDRESS = re.compile(rb'"type"\s*:\s*"url"')
-"""A picture or a document of Anthropic's messages that the provider fetches."""
-
 _MEDIA = ("image", "audio")
 _EVERY_MEDIUM = frozenset(_MEDIA)
 
@@ -86,7 +81,7 @@ class Ceiling(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return fitting
 
 
-class Worst(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Worst(msgspec.Struct, frozen=True, gc=False):
     """The worst case of one attempt: counted cost, tokens, and how many of those may be output.
 
     ``cost`` is ``None`` when nobody knows, and ``unpriced`` says why. ``capped``: the bound holds only if the request
@@ -122,13 +117,15 @@ class Bounds:
         ceiling = self.ceiling(call, target)
         read, written, known = self.tokens(call, ceiling)
         cost = None if ceiling.unpriced else ceiling.cost(read, written)
-        reason = ceiling.unpriced or ("" if cost is not None else f"no price is known for what {target.model} writes")
-        return Worst(cost=cost, tokens=read + written, input=read, output=written, unpriced=reason, capped=not known)
+        reason = ""
+        if cost is None:
+            reason = ceiling.unpriced or f"no price is known for what {target.model} writes"
+        return Worst(cost, read + written, read, written, reason, not known)
 
     def tokens(self, call: Call, ceiling: Ceiling) -> tuple[int, int, bool]:
         """The most tokens that can be read and written, and whether the provider keeps to that by itself."""
         context = ceiling.context or UNKNOWN_CONTEXT
-        read = context if _refers(call) else min(call.input_estimate, context)
+        read = context if call.refers else min(call.input_estimate, context)
         if call.operation in _SILENT:
             return read, 0, True
         if call.output_limit:
@@ -178,18 +175,6 @@ def _counted(call: Call, target: Target) -> Worst:
     if isinstance(quote.total, Unpriced):
         return Worst(cost=None, tokens=tokens, input=read, output=written, unpriced=quote.total.reason)
     return Worst(cost=counted(quote.total.amount), tokens=tokens, input=read, output=written)
-
-
-def _refers(call: Call) -> bool:
-    """Whether the model reads what is not in the request itself."""
-    if not (call.needs or call.operation is Operation.RESPONSE):
-        return False
-    return refers(call.body)
-
-
-def refers(body: bytes) -> bool:
-    """Whether a request's body tells the model to read what is not in it. In text, quotes stand behind a backslash."""
-    return any(word in body for word in _REFERRING) or _AT_AN_ADDRESS.search(body) is not None
 
 
 def _ceiling(sets: Sequence[Sequence[Offer]], at: datetime, media: frozenset[str], model: str) -> Ceiling:

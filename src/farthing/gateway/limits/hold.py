@@ -1,13 +1,13 @@
 """What one request holds of the accounts that it falls under."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
 
 from farthing.core.facts import RequestFact, Status
 from farthing.core.leases import Charged
-from farthing.core.limits import Measure, counted
+from farthing.core.limits import counted
 from farthing.gateway.limits.account import Account, hold, settle, use
 from farthing.gateway.limits.bound import Bounds, Worst
 from farthing.gateway.ports import Call, Headers, Target
@@ -49,8 +49,8 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, gc=False, eq=False):
 
     def needs(self, cost: int, tokens: int) -> list[tuple[Account, int]]:
         """What one more request needs of each hard account."""
-        sizes: Mapping[Measure, int] = {Measure.COST: cost, Measure.TOKENS: tokens}
-        return [(account, sizes.get(account.measure, 1)) for account in self.hard]
+        sizes = (cost, tokens, 1)
+        return [(account, sizes[account.place]) for account in self.hard]
 
     def enter(self, cost: int, tokens: int) -> None:
         """Count a request and hold its first attempt. The caller knows that it fits."""
@@ -105,7 +105,7 @@ class Hold:
 
     def settle(self, fact: RequestFact) -> None:
         """An attempt ended."""
-        held = self._held.pop(self._number(fact.attempt), NOTHING)
+        held = self._held.pop(fact.attempt, None) or self._oldest()
         if fact.status is Status.ABANDONED:
             self._group.settle(held, NOTHING)
             return
@@ -117,9 +117,9 @@ class Hold:
             self._group.settle(held, held, held)
         self._freed()
 
-    def _number(self, attempt: int) -> int:
-        """Which hold an attempt has. Attempts that were given up before they were made leave gaps in their numbers."""
-        return attempt if attempt in self._held else min(self._held, default=0)
+    def _oldest(self) -> tuple[int, int]:
+        """What an attempt held whose number is another's: those given up before they were made leave gaps."""
+        return self._held.pop(min(self._held, default=0), NOTHING)
 
     def charge(self) -> list[Charged]:
         """Use all that is held, at its worst, instead of settling it: what it comes to will be known later."""

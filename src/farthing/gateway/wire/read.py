@@ -14,6 +14,7 @@ from farthing.core.errors import InputError
 from farthing.core.facts import Operation
 from farthing.gateway.ports import Call, Caller, Headers
 from farthing.gateway.wire.images import ImageHead, read_images
+from farthing.gateway.wire.refers import refers
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
@@ -176,6 +177,7 @@ def read_call(
         most=head.most if isinstance(head, ImageHead) else None,
         input_estimate=head.input_estimate if isinstance(head, ImageHead) else len(body),
         needs=_needs(head),
+        refers=_has_parts(head) and refers(body),
         caller=caller,
         headers=headers,
     )
@@ -231,6 +233,11 @@ def _needs(head: Head) -> frozenset[str]:
     if _format(head) == "json_schema":
         found.add("json_schema")
     return frozenset(found) if found else _NOTHING
+
+
+def _has_parts(head: Head) -> bool:
+    """Whether there is anything but plain text: only then can it point elsewhere."""
+    return isinstance(head, ResponseHead) or any(_opens_list(turn.content) for turn in _turns(head))
 
 
 def _turns(head: Head) -> Iterable[Turn]:
