@@ -81,6 +81,33 @@ def test_what_routing_needs_is_read(operation, body, limit, needs, wants_usage):
     assert call.body == json.dumps(body).encode()
 
 
+SEARCH = {"type": "web_search_20250305", "name": "web_search"}
+
+
+@pytest.mark.parametrize(
+    ("operation", "fields", "uses", "units"),
+    [
+        (Operation.MESSAGE, {"tools": [{"name": "mine", "input_schema": {}}]}, 0, None),
+        (Operation.MESSAGE, {"tools": [{"type": "bash_20250124", "name": "bash"}]}, 0, None),
+        (Operation.MESSAGE, {"tools": [SEARCH]}, None, {"search.web"}),
+        (Operation.MESSAGE, {"tools": [{**SEARCH, "max_uses": 3}]}, 3, {"search.web"}),
+        (Operation.MESSAGE, {"tools": [{**SEARCH, "max_uses": 3}, {"type": "web_fetch_20250910", "max_uses": 2}]}, 5, {"search.web"}),
+        (Operation.MESSAGE, {"tools": [{**SEARCH, "max_uses": 3}, {"type": "code_execution_20250825"}]}, None, {"search.web"}),
+        (Operation.RESPONSE, {"tools": [{"type": "function", "name": "mine"}]}, 0, None),
+        (Operation.RESPONSE, {"tools": [{"type": "web_search"}]}, None, {"search.web"}),
+        (Operation.RESPONSE, {"tools": [{"type": "web_search"}, {"type": "file_search"}], "max_tool_calls": 4}, 4, {"search.web", "search.storage"}),
+        (Operation.CHAT, {"tools": [{"type": "function", "function": {"name": "web_search"}}]}, 0, None),
+    ],
+)  # fmt: skip
+def test_tools_that_the_provider_runs_are_known(operation, fields, uses, units):
+    body = {"model": "m", "input": "Hi"} if operation is Operation.RESPONSE else saying("Hi")
+    own = call_of(operation, {**body, **fields}).own_tools
+    if units is None:
+        assert own is None
+    else:
+        assert (own.uses, {unit.name for unit in own.units}) == (uses, units)
+
+
 def saying(content):
     return {"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": content}]}
 

@@ -15,7 +15,7 @@ import msgspec
 from farthing.core.facts import ErrorKind, Operation, RequestFact, Source
 from farthing.core.money import Money
 from farthing.core.nouns import Decision, Objective, Offer, Scope, Terms
-from farthing.core.units import Usage
+from farthing.core.units import Unit, Usage
 from farthing.gateway.breaker import State
 from farthing.gateway.experience import Track
 from farthing.gateway.hedge import Purse
@@ -43,8 +43,8 @@ class Call(msgspec.Struct, kw_only=True, gc=False):
     ``told`` are headers for the client about what was done to its request; ``whole``: it does not want its answer
     shortened to what a budget still covers. ``needs`` are capability words the answer
     depends on (``tools``, ``image``, ``audio``, ``json_schema``). ``refers``: the model reads more than what is in the
-    request, such as a stored file. ``wants_usage``: whether a streaming client asked
-    for the usage chunk itself.
+    request, such as a stored file. ``own_tools`` are those that the provider runs by itself. ``wants_usage``: whether a
+    streaming client asked for the usage chunk itself.
     ``tags`` and ``regions`` restrict the route; they come from ``x-farthing-*`` headers and only ever
     narrow what the key and the alias allow. ``method`` is the HTTP method; ``parts`` is what a batch asks for, model
     by model, and takes the place of ``input_estimate`` and ``output_limit`` where there are any.
@@ -65,6 +65,7 @@ class Call(msgspec.Struct, kw_only=True, gc=False):
     most: Usage | None = None
     needs: frozenset[str] = frozenset()
     refers: bool = False
+    own_tools: "OwnTools | None" = None
     caller: Caller = Caller()
     objective: Objective = Objective()
     tags: frozenset[str] = frozenset()
@@ -75,6 +76,15 @@ class Call(msgspec.Struct, kw_only=True, gc=False):
     whole: bool = False
     method: str = "POST"
     parts: "tuple[Part, ...]" = ()
+
+
+class OwnTools(msgspec.Struct, frozen=True, gc=False):
+    """Tools that a provider runs for a request: at most so many ``uses`` of them all (``None``: nobody bounds them),
+    each billed as one of ``units`` where there are any.
+    """
+
+    uses: int | None
+    units: tuple[Unit, ...] = ()
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True):

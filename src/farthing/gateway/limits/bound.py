@@ -17,7 +17,7 @@ from farthing.core.limits import NANO, counted
 from farthing.core.money import EXACT, USD, Unpriced
 from farthing.core.nouns import Offer
 from farthing.core.units import INPUT, OUTPUT, REQUEST, Unit, Usage
-from farthing.gateway.ports import Call, Part, Target
+from farthing.gateway.ports import Call, OwnTools, Part, Target
 from farthing.gateway.ratecard import price_boundaries
 
 UNKNOWN_CONTEXT = 2_097_152
@@ -114,6 +114,8 @@ class Bounds:
             return _counted(call, target)
         if call.parts:
             return self._batch(call.parts, call.at)
+        if call.own_tools is not None:
+            return self._with_tools(call, target, call.own_tools)
         ceiling = self.ceiling(call, target)
         read, written, known = self.tokens(call, ceiling)
         cost = None if ceiling.unpriced else ceiling.cost(read, written)
@@ -132,6 +134,22 @@ class Bounds:
             return read, call.output_limit, True
         longest = ceiling.output or ceiling.context
         return read, (longest or UNKNOWN_OUTPUT) * call.choices, bool(longest)
+
+    def _with_tools(self, call: Call, target: Target, tools: OwnTools) -> Worst:
+        """A call whose provider may use tools of its own: each use costs, and the model reads all over again."""
+        ceiling = self.ceiling(call, target)
+        _, written, known = self.tokens(call, ceiling)
+        read = (ceiling.context or UNKNOWN_CONTEXT) * ((tools.uses or 0) + 1)
+        cost, reason = None, ceiling.unpriced
+        if tools.uses is None:
+            reason = reason or "nobody bounds how often the provider uses its own tools (max_uses, max_tool_calls)"
+        elif not reason:
+            cost, reason = _fees(tools.units, tools.uses, target.offers, call.at)
+        rest = ceiling.cost(read, written) if cost is not None else None
+        whole = None if cost is None or rest is None else cost + rest
+        if whole is None:
+            reason = reason or f"no price is known for what {target.model} writes"
+        return Worst(whole, read + written, read, written, reason, not known)
 
     def _batch(self, parts: Sequence[Part], at: datetime) -> Worst:
         """All requests of a batch together, as if each read as much as all of them do."""
@@ -164,6 +182,17 @@ class Bounds:
 
 
 _FREE = Worst(cost=0, tokens=0, input=0, output=0)
+
+
+def _fees(units: Sequence[Unit], uses: int, offers: Sequence[Offer], at: datetime) -> tuple[int | None, str]:
+    """What so many uses cost at most, whichever of the tools they are of; a reason where that is not known."""
+    dearest = 0
+    for unit in units if uses else ():
+        fee = price_at(Usage({unit: uses}), offers, at).total
+        if isinstance(fee, Unpriced):
+            return None, fee.reason
+        dearest = max(dearest, counted(fee.amount))
+    return dearest, ""
 
 
 def _counted(call: Call, target: Target) -> Worst:

@@ -17,7 +17,8 @@ _CAPS: dict[Operation, tuple[str, ...]] = {
 
 def can_shorten(call: Call) -> bool:
     """Whether the client's request has a way to say so, and does not forbid it."""
-    return call.operation in _CAPS and call.most is None and not call.parts and not call.whole
+    plain = call.most is None and not call.parts and call.own_tools is None
+    return plain and call.operation in _CAPS and not call.whole
 
 
 def shortened(call: Call, output: int) -> Call:

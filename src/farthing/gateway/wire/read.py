@@ -12,9 +12,10 @@ import msgspec
 from farthing.core.decode import decode_json
 from farthing.core.errors import InputError
 from farthing.core.facts import Operation
-from farthing.gateway.ports import Call, Caller, Headers
+from farthing.gateway.ports import Call, Caller, Headers, OwnTools
 from farthing.gateway.wire.images import ImageHead, read_images
 from farthing.gateway.wire.refers import refers
+from farthing.gateway.wire.tools import own_tools
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
@@ -91,6 +92,7 @@ class ResponseHead(msgspec.Struct, frozen=True, gc=False):
     input: msgspec.Raw = msgspec.Raw()
     stream: bool | None = None
     max_output_tokens: Count | None = None
+    max_tool_calls: Count | None = None
     tools: list[msgspec.Raw] | None = None
     text: TextOptions | None = None
 
@@ -178,6 +180,7 @@ def read_call(
         input_estimate=head.input_estimate if isinstance(head, ImageHead) else len(body),
         needs=_needs(head),
         refers=_has_parts(head) and refers(body),
+        own_tools=_own_tools(head),
         caller=caller,
         headers=headers,
     )
@@ -233,6 +236,13 @@ def _needs(head: Head) -> frozenset[str]:
     if _format(head) == "json_schema":
         found.add("json_schema")
     return frozenset(found) if found else _NOTHING
+
+
+def _own_tools(head: Head) -> OwnTools | None:
+    """Those tools that the provider runs by itself."""
+    if isinstance(head, ResponseHead | MessageHead) and head.tools:
+        return own_tools(head.tools, head.max_tool_calls if isinstance(head, ResponseHead) else None)
+    return None
 
 
 def _has_parts(head: Head) -> bool:
