@@ -67,6 +67,13 @@ class Provider:
             self.answers[f"/v1/files/{name}/content"] = jsonl(lines)
 
 
+class Still(Local):
+    """An installation whose clock stands, however long the tests take."""
+
+    def now(self) -> datetime:
+        return NOW
+
+
 class Lab:
     """The installation: one model at ``a``, which speaks OpenAI's dialect, and at ``c``, which speaks Anthropic's."""
 
@@ -79,7 +86,7 @@ class Lab:
         batch = msgspec.structs.replace(offer, id="openai/tiny:batch", terms=Terms.BATCH, prices=half)
         settings = config.Settings(home=home)
         write_snapshot(msgspec.structs.replace(known, offers=(offer, batch)), settings.snapshot)
-        self.local = Local(settings, {})
+        self.local = Still(settings, {})
         self.store: Store = self.local.store()
         self.ledger = self.local.ledger()
 

@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from tests.support.batchlab import BY, Lab, Provider
+from tests.support.batchlab import BY, NOW, Lab, Provider
 
 from farthing.app import batches as app_batches
 from farthing.app.batches import LOOK_TURNS
@@ -131,7 +131,7 @@ def test_a_provider_that_does_not_answer_is_asked_again(lab, provider):
 
 
 def placed(lab: Lab, age: timedelta) -> None:
-    lab.order(id="req_1", kind="order", created=datetime.now(UTC) - age)
+    lab.order(id="req_1", kind="order", created=NOW - age)
 
 
 def listing(provider: Provider, *rows: dict) -> None:
@@ -140,7 +140,7 @@ def listing(provider: Provider, *rows: dict) -> None:
 
 def test_an_order_whose_answer_was_lost_is_found_at_the_provider(lab, provider):
     placed(lab, timedelta(minutes=5))
-    when = int((datetime.now(UTC) - timedelta(minutes=5)).timestamp())
+    when = int((NOW - timedelta(minutes=5)).timestamp())
     listing(provider, {"id": "batch_9", "input_file_id": "file-in", "created_at": when, "status": "in_progress"})
     lab.settling().work()
     [batch] = lab.store.batches.unsettled()

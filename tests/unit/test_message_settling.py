@@ -1,7 +1,7 @@
 """Settling Anthropic's batches: every result once, every charge put right once, and only for whom it is."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -160,7 +160,7 @@ def test_a_line_that_is_no_result_leaves_the_charge(lab, provider, corrected, li
 
 def placed(lab: Lab, *names: str, minutes: int = 5, **more: object) -> None:
     """An order whose answer was lost."""
-    when = datetime.now(UTC) - timedelta(minutes=minutes)
+    when = NOW - timedelta(minutes=minutes)
     fields = {"id": "req_1", "created": when, "lots": (Lot(model="tiny", requests=len(names)),), **more}
     ordered(lab, kind="order", input=digest(names), **fields)
 

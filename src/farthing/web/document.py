@@ -99,14 +99,15 @@ def completed(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _operation(body: dict[str, Any]) -> dict[str, Any]:
-    """Refusals are problems, bodies may be too large, 204 has no body, and a parameter that may be left out is
-    never sent as null.
+    """Refusals are problems, hosts may be unknown and bodies too large, 204 has no body, and a parameter that may be
+    left out is never sent as null.
     """
     parameters = [{**p, "schema": _sent(p["schema"])} for p in body.get("parameters", ())]
     responses = {
         status: _answer(status, {k: v for k, v in answer.items() if v != {}})
         for status, answer in body["responses"].items()
     }
+    responses["421"] = {**responses["400"], "description": "Unknown host"}
     if "requestBody" in body:
         responses["413"] = {**responses["400"], "description": "Body too large"}
     return {**body, "responses": responses, **({"parameters": parameters} if parameters else {})}
