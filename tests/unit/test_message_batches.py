@@ -20,6 +20,7 @@ from tests.support.gateway import (
 )
 from tests.support.loop import in_loop
 from tests.support.shelf import Memory
+from tests.support.spender import OFFER
 
 from farthing.core.batches import Holding, digest
 from farthing.core.errors import InputError, UnavailableError
@@ -83,6 +84,21 @@ def test_what_is_no_order_is_refused_by_name(body, field, remedy):
         read_messages(body)
     assert refused.value.field == field
     assert remedy in refused.value.remedy
+
+
+def test_a_batch_whose_provider_uses_tools_of_its_own_has_no_worst_case():
+    search = {"type": "web_search_20250305", "name": "web_search", "max_uses": 1}
+    [lot] = read_messages(order(ask(tools=[search]), ask("b", tools=[{"name": "mine", "input_schema": {}}]))).lots
+    assert (lot.requests, lot.unbounded) == (2, 1)
+    provider = Provider(name="c", vendor="anthropic", dialect="anthropic", base_url="")
+    part = Part(model="m", requests=2, input_tokens=9, output_limit=9, uncapped=0, unbounded=1, offers=(OFFER,))
+    call = Call(
+        request_id="r", at=datetime(2026, 11, 1, tzinfo=UTC), operation=Operation.BATCH, dialect="anthropic", path="",
+        model="m", body=b"", parts=(part,),
+    )  # fmt: skip
+    worst = Bounds().worst(call, Target(provider=provider, model="m", offer_id="m"))
+    assert worst.cost is None
+    assert "own tools" in worst.unpriced
 
 
 def test_what_a_batch_refers_to_is_bounded_by_what_the_model_can_read():

@@ -32,7 +32,7 @@ class Lot(msgspec.Struct, frozen=True, kw_only=True):
 
     ``input_tokens`` bounds what they read; ``referring`` counts those that also read what is not in them, such as a
     picture at an address. ``output_limit`` bounds what those with a cap may write together; ``uncapped`` counts the
-    others.
+    others. ``unbounded`` counts those whose provider may use tools of its own.
     """
 
     model: str
@@ -41,6 +41,7 @@ class Lot(msgspec.Struct, frozen=True, kw_only=True):
     output_limit: int = 0
     uncapped: int = 0
     referring: int = 0
+    unbounded: int = 0
 
 
 class Holding(msgspec.Struct, frozen=True, kw_only=True):

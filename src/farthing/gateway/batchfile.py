@@ -15,6 +15,7 @@ from farthing.core.errors import InputError
 from farthing.core.facts import Operation
 from farthing.gateway.wire.images import read_images
 from farthing.gateway.wire.refers import refers
+from farthing.gateway.wire.tools import own_tools
 
 MOST_REQUESTS = 50_000
 """In one batch (platform.openai.com/docs/guides/batch, November 2026)."""
@@ -50,6 +51,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     max_output_tokens: Count | None = None
     n: Count | None = None
     prompt: msgspec.Raw = msgspec.Raw()
+    tools: list[msgspec.Raw] | None = None
 
     def cap(self, operation: Operation) -> int | None:
         """Output tokens at most, ``None`` without a cap of its own."""
@@ -117,15 +119,19 @@ def _add(lots: dict[str, Lot], line: Line, operation: Operation, number: int) ->
             cap, size = head.output_limit, head.input_estimate
         else:
             cap, size = asked.cap(operation), len(line.body)
+        unbounded = own_tools(asked.tools or ()) is not None
     except InputError as problem:
         raise _at(number, problem) from None
     old = lots.get(asked.model) or Lot(model=asked.model)
     silent = operation is Operation.EMBEDDING
-    lots[asked.model] = added(old, size, cap=cap or 0 if silent else cap, refers=refers(bytes(line.body)))
+    cap = cap or 0 if silent else cap
+    lots[asked.model] = added(old, size, cap=cap, refers=refers(bytes(line.body)), unbounded=unbounded)
 
 
-def added(lot: Lot, size: int, *, cap: int | None, refers: bool) -> Lot:
-    """A lot with one more request: its bytes, its cap on output (``None`` for none), and whether it refers to more."""
+def added(lot: Lot, size: int, *, cap: int | None, refers: bool, unbounded: bool) -> Lot:
+    """A lot with one more request: its bytes, its cap on output (``None`` for none), whether it refers to more, and
+    whether its provider may use tools of its own.
+    """
     return Lot(
         model=lot.model,
         requests=lot.requests + 1,
@@ -133,6 +139,7 @@ def added(lot: Lot, size: int, *, cap: int | None, refers: bool) -> Lot:
         output_limit=lot.output_limit + (cap or 0),
         uncapped=lot.uncapped + (cap is None),
         referring=lot.referring + refers,
+        unbounded=lot.unbounded + unbounded,
     )
 
 

@@ -14,6 +14,7 @@ from farthing.core.decode import decode_json
 from farthing.core.errors import InputError
 from farthing.gateway.batchfile import Count, Name, added
 from farthing.gateway.wire.refers import refers
+from farthing.gateway.wire.tools import own_tools
 
 MOST_REQUESTS = 100_000
 MOST_BYTES = 256_000_000
@@ -38,6 +39,7 @@ class Params(msgspec.Struct, frozen=True, gc=False):
     model: Name
     max_tokens: Count | None = None
     stream: bool | None = None
+    tools: list[msgspec.Raw] | None = None
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -76,6 +78,7 @@ def _add(lots: dict[str, Lot], params: bytes, place: int) -> str:
     field = f"requests.{place}.params"
     try:
         asked = decode_json(params, Params)
+        unbounded = own_tools(asked.tools or ()) is not None
     except InputError as problem:
         raise InputError(
             problem.message, field=f"{field}.{problem.field}", value=problem.value, remedy=problem.remedy
@@ -84,7 +87,8 @@ def _add(lots: dict[str, Lot], params: bytes, place: int) -> str:
         remedy = "Leave it out; a batch's answers are downloaded when it has ended"
         raise InputError("nothing streams in a batch", field=f"{field}.stream", value=True, remedy=remedy)
     old = lots.get(asked.model) or Lot(model=asked.model)
-    lots[asked.model] = added(old, len(params), cap=asked.max_tokens or None, refers=refers(params))
+    cap = asked.max_tokens or None
+    lots[asked.model] = added(old, len(params), cap=cap, refers=refers(params), unbounded=unbounded)
     return asked.model
 
 

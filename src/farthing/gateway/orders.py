@@ -52,6 +52,7 @@ def _part(exchange: Exchange, call: Call, provider: Provider, lot: Lot) -> Part:
         output_limit=lot.output_limit,
         uncapped=lot.uncapped,
         referring=lot.referring,
+        unbounded=lot.unbounded,
         offers=() if target is None else target.other_terms.get(Terms.BATCH, ()),
     )
 
@@ -131,6 +132,7 @@ def _lot(part: Part) -> Lot:
         output_limit=part.output_limit,
         uncapped=part.uncapped,
         referring=part.referring,
+        unbounded=part.unbounded,
     )
 
 

@@ -140,7 +140,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
     ``offers`` price them under batch terms (empty: unpriced). ``input_tokens`` bounds what they read together,
     ``output_limit`` what those with a cap may write together; ``uncapped`` counts the others, each of which may write
-    as much as the model can, and ``referring`` those that may read as much as it can.
+    as much as the model can, and ``referring`` those that may read as much as it can. ``unbounded`` are those whose
+    provider may use tools of its own.
     """
 
     model: str
@@ -149,6 +150,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     output_limit: int
     uncapped: int
     referring: int = 0
+    unbounded: int = 0
     offers: tuple[Offer, ...] = ()
 
 

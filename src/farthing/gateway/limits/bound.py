@@ -162,6 +162,8 @@ class Bounds:
             most = None if ceiling.unpriced else ceiling.cost(inputs, output)
             if most is None:
                 unpriced = unpriced or ceiling.unpriced or f"no price is known for what {part.model} writes"
+            if part.unbounded:
+                unpriced = unpriced or "nobody bounds what the provider's own tools cost in a batch"
             cost += (most or 0) + (part.requests - 1) * ceiling.fee
             read, written = read + inputs, written + output
         known = None if unpriced else cost
