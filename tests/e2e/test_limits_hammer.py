@@ -52,9 +52,9 @@ def struck_before_refusal(seen: Seen) -> int:
 def test_ten_dollars_are_spent_to_the_last_cent_and_no_further(url, tmp_path, processes, hosts):
     (budget,) = make(url, limit("ten dollars", "10"))
     hammer = Hammer(url, tmp_path, folders=hosts)
-    seen = hammer.run(processes=processes, requests=REQUESTS, kills=4, every=0.4, unknown=0.01, seconds=90)
+    seen = hammer.run(processes=processes, requests=REQUESTS, kills=4, every=0.2, unknown=0.01, seconds=90)
     truth = Audit(seen, [budget]).only(budget)
-    assert struck_before_refusal(seen) == 4
+    assert struck_before_refusal(seen) >= 2
     assert truth.lost > 0
     assert truth.most <= 1000 * CENT
     assert truth.at_refusal >= 990 * CENT
