@@ -96,6 +96,7 @@ SEARCH = {"type": "web_search_20250305", "name": "web_search"}
         (Operation.RESPONSE, {"tools": [{"type": "function", "name": "mine"}]}, 0, None),
         (Operation.RESPONSE, {"tools": [{"type": "web_search"}]}, None, {"search.web"}),
         (Operation.RESPONSE, {"tools": [{"type": "web_search"}, {"type": "file_search"}], "max_tool_calls": 4}, 4, {"search.web", "search.storage"}),
+        (Operation.RESPONSE, {"tools": [{"type": "image_generation"}], "max_tool_calls": 1}, None, set()),
         (Operation.CHAT, {"tools": [{"type": "function", "function": {"name": "web_search"}}]}, 0, None),
     ],
 )  # fmt: skip

@@ -79,8 +79,8 @@ class Call(msgspec.Struct, kw_only=True, gc=False):
 
 
 class OwnTools(msgspec.Struct, frozen=True, gc=False):
-    """Tools that a provider runs for a request: at most so many ``uses`` of them all (``None``: nobody bounds them),
-    each billed as one of ``units`` where there are any.
+    """Tools that a provider runs for a request: at most so many ``uses`` of them all (``None``: nobody bounds what
+    they cost), each billed as one of ``units`` where there are any.
     """
 
     uses: int | None

@@ -142,7 +142,7 @@ class Bounds:
         read = (ceiling.context or UNKNOWN_CONTEXT) * ((tools.uses or 0) + 1)
         cost, reason = None, ceiling.unpriced
         if tools.uses is None:
-            reason = reason or "nobody bounds how often the provider uses its own tools (max_uses, max_tool_calls)"
+            reason = reason or "nobody bounds what the provider's own tools cost (max_uses, max_tool_calls)"
         elif not reason:
             cost, reason = _fees(tools.units, tools.uses, target.offers, call.at)
         rest = ceiling.cost(read, written) if cost is not None else None

@@ -19,8 +19,11 @@ _BILLED: Mapping[str, Unit] = {
     "x_search": SOCIAL_SEARCH,
     "code_interpreter": EXECUTION,
 }
-_FREE = ("web_fetch", "code_execution", "mcp", "tool_search", "image_generation")
-"""Without a fee for each use that answers would tell; what they read and write is billed all the same."""
+_FREE = ("web_fetch", "mcp", "tool_search")
+"""Without a fee for each use; what they read and write is billed all the same."""
+
+_UNTOLD = ("image_generation", "code_execution")
+"""Billed by another model or by the hour, which no request bounds."""
 
 
 class Tool(msgspec.Struct, frozen=True, gc=False):
@@ -41,9 +44,10 @@ def own_tools(tools: Iterable[msgspec.Raw], most: int | None = None) -> OwnTools
     bounds = [tool.max_uses for tool in found if tool.max_uses is not None]
     each = sum(bounds) if len(bounds) == len(found) else None
     units = {unit for tool in found for name, unit in _BILLED.items() if tool.type.startswith(name)}
-    known = [bound for bound in (most, each) if bound is not None]
+    untold = any(tool.type.startswith(_UNTOLD) for tool in found)
+    known = [] if untold else [bound for bound in (most, each) if bound is not None]
     return OwnTools(uses=min(known, default=None), units=tuple(units))
 
 
 def _is_own(tool: Tool) -> bool:
-    return tool.type.startswith((*_BILLED, *_FREE))
+    return tool.type.startswith((*_BILLED, *_FREE, *_UNTOLD))
