@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from farthing.cache.settings import CacheSettings
 from farthing.catalog.match import sellers
 from farthing.catalog.sources import Rule
 from farthing.core.limits import Limit
@@ -36,6 +37,7 @@ def compile_snapshot(
     sealed: Mapping[str, str] | None = None,
     limits: Iterable[Limit] = (),
     added: Iterable[str] = (),
+    cache: CacheSettings | None = None,
 ) -> Snapshot:
     """The snapshot of these facts; the same facts give the same content in whatever order they come.
 
@@ -54,6 +56,7 @@ def compile_snapshot(
         limits=tuple(sorted(limits, key=lambda limit: limit.id)),
         sealed=_named(providers, sealed or {}),
         added=frozenset(added),
+        cache=cache or CacheSettings(),
     )
 
 

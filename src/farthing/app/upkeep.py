@@ -145,6 +145,7 @@ class Upkeep:
             sealed=self._store.secrets.sealed(),
             limits=self._store.limits.list(),
             added=self.local.added(self._store),
+            cache=self.local.settings.cache,
         )
         return write_snapshot(snapshot, self.local.settings.snapshot)
 

@@ -31,11 +31,16 @@ from farthing.app.leasing import Charges, Limiting
 from farthing.app.listen import url
 from farthing.app.shelf import StoreShelf
 from farthing.app.world import SnapshotFile
+from farthing.cache.flights import Flights
+from farthing.cache.memory import Memory
+from farthing.cache.semantic.client import SemanticClient
+from farthing.cache.sharing import OnDisk
 from farthing.core.asking import where_to_ask
 from farthing.core.errors import ConfigError, FarthingError, UnavailableError
 from farthing.core.plugin import Registry
 from farthing.gateway.app import Door, Gateway, journal_problem
 from farthing.gateway.batches import Batches
+from farthing.gateway.caching.reuse import Reuse
 from farthing.gateway.files import Files
 from farthing.gateway.journal import SegmentJournal, is_alive
 from farthing.gateway.messagebatches import MessageBatches
@@ -99,8 +104,9 @@ async def _serve(settings: config.Settings, index: int, env: Mapping[str, str], 
         shelf = StoreShelf(_opener(settings, env))
         stack.callback(shelf.close)
         limiting = _limiting(settings, env, name, world)
-        stack.callback(lambda: siblings.save(metrics.tally(_gauges(file, limiting))))
+        stack.callback(lambda: siblings.save(metrics.tally(_gauges(file, limiting, reuse))))
         stack.push_async_callback(limiting.close)
+        reuse = _reuse(settings, world, stack)
         upstream = HttpUpstream(_limits(settings.gateway), guard=guard)
         stack.push_async_callback(upstream.aclose)
         parts = Parts(
@@ -115,12 +121,13 @@ async def _serve(settings: config.Settings, index: int, env: Mapping[str, str], 
             observers=observers,
             refused=metrics.refuse,
             retries=_retries(settings.gateway),
+            reuse=reuse,
         )
         metrics.breakers = lambda: parts.world.router.breakers(parts.clock().timestamp())
         app = Gateway(
             parts,
             metrics,
-            gauges=lambda: _gauges(file, limiting),
+            gauges=lambda: _gauges(file, limiting, reuse),
             beside=siblings.beside,
             problem=lambda: "draining" if server.draining else journal_problem(journal.check),
             doors=_doors(settings.gateway, shelf),
@@ -166,12 +173,32 @@ def _doors(settings: GatewaySettings, shelf: StoreShelf) -> tuple[Door, ...]:
     )
 
 
-def _gauges(file: SnapshotFile, limiting: Limiting) -> dict[str, float]:
+def _gauges(file: SnapshotFile, limiting: Limiting, reuse: Reuse) -> dict[str, float]:
     return {
         "snapshot_made_seconds": file.made.timestamp(),
         "resident_bytes": _resident_bytes(),
         **limiting.bank.gauges(),
+        **reuse.gauges(),
     }
+
+
+def _reuse(settings: config.Settings, world: World, stack: contextlib.AsyncExitStack) -> Reuse:
+    """The caches. Those that cannot be opened are left out: a request does not need them."""
+    shared, semantic = None, SemanticClient(settings.cache_socket)
+    if any(rules.exact == "on" or rules.semantic != "off" for rules in settings.cache.namespaces.values()):
+        try:
+            shared = OnDisk(settings.cache_folder / "answers.db", limit=settings.cache.max_bytes, clock=_now)
+        except UnavailableError as problem:
+            _log.error("answers are kept in each worker's memory only: %s", problem)
+    settings.run.mkdir(parents=True, exist_ok=True, mode=0o700)
+    flights = Flights(settings.run / "cache.flights")
+    reuse = Reuse(
+        world.cache, memory=Memory(settings.cache.memory), flights=flights, shared=shared, semantic=semantic, clock=_now
+    )
+    semantic.start()
+    stack.push_async_callback(reuse.aclose)
+    stack.push_async_callback(semantic.aclose)
+    return reuse
 
 
 def _limiting(settings: config.Settings, env: Mapping[str, str], worker: str, world: World) -> Limiting:
@@ -221,6 +248,8 @@ async def _watch(file: SnapshotFile, parts: Parts, limiting: Limiting, parent: i
             try:
                 world = await loop.run_in_executor(None, file.read)
                 limiting.use(world.limits)
+                if parts.reuse is not None:
+                    parts.reuse.use(world.cache)
                 parts.world = world
             except UnavailableError as problem:
                 _log.error("the old snapshot stays in use: %s", problem)

@@ -82,6 +82,7 @@ class SnapshotFile:
             keyring=HashedKeyring(snapshot.keys, required=self._required),
             providers=providers,
             limits=snapshot.limits,
+            cache=snapshot.cache,
         )
 
     def _providers(self, snapshot: Snapshot) -> dict[str, Provider]:

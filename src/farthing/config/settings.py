@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from farthing.cache.settings import CacheSettings
 from farthing.config.references import hidden, is_reference, resolve_secret, without_password
 from farthing.gateway.limits.settings import LimitSettings
 from farthing.gateway.settings import GatewaySettings, ModelSettings, ProviderSettings
@@ -38,6 +39,7 @@ class SettingsFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     approvals: ApprovalSettings = ApprovalSettings()
     alerts: AlertSettings = AlertSettings()
     limits: LimitSettings = LimitSettings()
+    cache: CacheSettings = CacheSettings()
 
 
 class Settings(SettingsFile, frozen=True, kw_only=True):
@@ -74,6 +76,16 @@ class Settings(SettingsFile, frozen=True, kw_only=True):
     def tally(self) -> Path:
         """Folder of the workers' records of what they spent of limits."""
         return self.run / "tally"
+
+    @property
+    def cache_folder(self) -> Path:
+        """Folder of what the caches keep."""
+        return self.home / "cache"
+
+    @property
+    def cache_socket(self) -> Path:
+        """Where the semantic cache listens."""
+        return self.run / "cache.sock"
 
     @property
     def ledger_url(self) -> str:

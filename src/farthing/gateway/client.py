@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import msgspec
 
 from farthing.core.errors import InputError
+from farthing.core.facts import RequestFact
 from farthing.gateway.ports import Headers
 
 JOIN_BELOW = 64 * 1024
@@ -33,6 +34,39 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     body: bytes
     content_type: bytes = b"application/json"
     headers: Headers = []
+
+
+class Copy:
+    """What a client was answered, kept beside as it goes out, up to ``limit`` bytes. ``fact`` is the attempt that
+    answered.
+    """
+
+    __slots__ = ("_left", "_pieces", "content_type", "fact", "status", "stream")
+
+    def __init__(self, limit: int) -> None:
+        self._left = limit
+        self._pieces: list[bytes] = []
+        self.status = 0
+        self.content_type = b""
+        self.stream = False
+        self.fact: RequestFact | None = None
+
+    def begin(self, status: int, content_type: bytes, *, stream: bool) -> None:
+        """The head of the answer."""
+        self.status, self.content_type, self.stream = status, content_type, stream
+
+    def add(self, data: bytes) -> None:
+        """A part of the body. What is too large is not kept at all."""
+        self._left -= len(data)
+        if self._left >= 0:
+            self._pieces.append(data)
+        else:
+            self._pieces.clear()
+
+    @property
+    def body(self) -> bytes | None:
+        """All of it, ``None`` when it was too large."""
+        return b"".join(self._pieces) if self._left >= 0 else None
 
 
 class Line(Protocol):
@@ -157,11 +191,11 @@ class Client:
     target as it came, with its query.
 
     ``started`` and ``finished`` say how much of an answer was given. ``cancels``: whether the client's
-    leaving cancels the task that serves it, from ``watch`` to the last byte of the answer.
+    leaving cancels the task that serves it, from ``watch`` to the last byte of the answer. ``copy`` gets a copy of it.
     """
 
     __slots__ = (
-        "_chunked", "_line", "_pending", "_watched", "cancels", "finished", "gone", "headers", "incoming",
+        "_chunked", "_line", "_pending", "_watched", "cancels", "copy", "finished", "gone", "headers", "incoming",
         "keep", "method", "named", "path", "started", "target", "task",
     )  # fmt: skip
 
@@ -191,6 +225,7 @@ class Client:
         self.finished = False
         self.cancels = True
         self.task: asyncio.Task[Any] | None = None
+        self.copy: Copy | None = None
         self._line = line
         self._chunked = modern
         self._pending = b""
@@ -228,6 +263,9 @@ class Client:
         """A complete answer at once."""
         self.unwatch()
         self.started = self.finished = True
+        if self.copy is not None:
+            self.copy.begin(reply.status, reply.content_type, stream=False)
+            self.copy.add(reply.body)
         if self.gone:
             return
         body = b"" if self.method == "HEAD" else reply.body
@@ -243,6 +281,8 @@ class Client:
     async def start(self, status: int, content_type: bytes, headers: Headers) -> None:
         """The head of a streamed answer; it leaves with the first bytes of its body."""
         self.started = True
+        if self.copy is not None:
+            self.copy.begin(status, content_type, stream=True)
         self.keep = self.keep and self._chunked
         framing = _CHUNKED if self._chunked else _UNTIL_CLOSE
         self._pending = self._head(status, content_type, headers, framing)
@@ -251,6 +291,8 @@ class Client:
         """A part of a streamed answer. Waits while the client reads slower than it is written to."""
         if self.gone or not data:
             return
+        if self.copy is not None:
+            self.copy.add(data)
         if self._chunked:
             data = b"%b%x\r\n%b\r\n" % (self._pending, len(data), data)
         elif self._pending:
@@ -264,6 +306,8 @@ class Client:
         """The last part of a streamed answer."""
         self.unwatch()
         self.finished = True
+        if self.copy is not None:
+            self.copy.add(data)
         if self.gone:
             return
         if self._chunked:

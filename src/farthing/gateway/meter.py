@@ -235,8 +235,11 @@ def _baseline(fact: RequestFact, usage: Usage | None, cost: Cost, baseline: Targ
     """
     if baseline is None or baseline.offer_id == cost.offer:
         return cost.amount
-    if usage is None:
-        return cost.amount
+    return cost.amount if usage is None else spared(fact, usage, baseline)
+
+
+def spared(fact: RequestFact, usage: Usage, baseline: Target) -> Decimal | None:
+    """What a usage would have cost at the offer the caller named, had it not been avoided; ``None``: not known."""
     if not baseline.offers:
         return None
     bill = _bill(usage, baseline.offers, fact)

@@ -6,8 +6,10 @@ from datetime import datetime
 
 import msgspec
 
+from farthing.cache.settings import CacheSettings
 from farthing.core.facts import RequestFact
 from farthing.core.limits import Limit
+from farthing.gateway.caching.reuse import Reuse
 from farthing.gateway.ports import Admission, Dialect, Journal, Keyring, Provider, Router, Upstream
 from farthing.gateway.retry import Retries
 
@@ -21,13 +23,14 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     keyring: Keyring
     providers: Mapping[str, Provider] = {}
     limits: tuple[Limit, ...] = ()
+    cache: CacheSettings = CacheSettings()
 
 
 class Parts(msgspec.Struct, kw_only=True):
     """The parts of one worker's pipeline.
 
     ``observers`` see every fact after the journal has it; ``refused`` gets the status of requests that were refused
-    before they were read, which leave no fact. ``draw`` gives random numbers in [0, 1).
+    before they were read, which leave no fact. ``draw`` gives random numbers in [0, 1), ``reuse`` are the caches.
     """
 
     world: World
@@ -41,6 +44,7 @@ class Parts(msgspec.Struct, kw_only=True):
     refused: Callable[[int], None]
     observers: tuple[Observer, ...] = ()
     retries: Retries = Retries()
+    reuse: Reuse | None = None
     draw: Callable[[], float] = random.random
 
     def observe(self, fact: RequestFact) -> None:

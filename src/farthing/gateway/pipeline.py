@@ -1,6 +1,6 @@
 """What happens to a request, in order.
 
-``STAGES`` is the whole story: authenticate → read → route → admit → call. Who asks is settled before
+``STAGES`` is the whole story: authenticate → read → route → reuse → admit → call. Who asks is settled before
 the body is read, so that strangers cannot make the gateway buffer. The last stage makes attempts at the route's
 targets (``course.py`` says which, ``serve.py`` makes them); each journals its intent, calls, meters and journals its
 outcome (``attempt.py``). A stage that refuses raises a ``FarthingError``, which the client gets in its own
@@ -18,6 +18,8 @@ from farthing.core.errors import DeniedError, FarthingError, InputError, LimitEr
 from farthing.core.facts import ErrorKind, Operation, RequestFact, Source, Status
 from farthing.gateway.attempt import request_id_headers
 from farthing.gateway.auth import token_of
+from farthing.gateway.caching.hit import Hit, hit_fact, hit_headers, replay
+from farthing.gateway.caching.reuse import Filling
 from farthing.gateway.client import Client, Reply, TooLargeError
 from farthing.gateway.limits.refusal import LIMIT_TAG, limit_headers
 from farthing.gateway.parts import Observer, Parts, World
@@ -55,6 +57,8 @@ class Exchange:
         self.call: Call | None = None
         self.route: Route
         self.grant: Grant
+        self.filling: Filling | None = None
+        self.answered = False
 
 
 Stage = Callable[[Exchange, Parts], Awaitable[None]]
@@ -88,6 +92,24 @@ async def route(exchange: Exchange, parts: Parts) -> None:
     exchange.route = exchange.world.router.route(_call(exchange))
 
 
+async def reuse(exchange: Exchange, parts: Parts) -> None:
+    """Whether it was answered before."""
+    caches = parts.reuse
+    if caches is None:
+        return
+    wanted, client = _call(exchange), exchange.client
+    found = await caches.find(wanted, exchange.route)
+    if isinstance(found, Hit):
+        fact = hit_fact(wanted, exchange.route, found, worker=parts.worker, began=exchange.began)
+        parts.journal.note(fact)
+        parts.observe(fact)
+        exchange.answered = True
+        await replay(client, found.entry, hit_headers(wanted, found, fact, wanted.at.timestamp()))
+        caches.served(found, fact)
+    elif found is not None:
+        exchange.filling, client.copy = found, found.copy
+
+
 async def admit(exchange: Exchange, parts: Parts) -> None:
     """Whether it may spend. It waits while what others hold may come back."""
     wanted, admission = _call(exchange), parts.admission
@@ -108,7 +130,7 @@ async def call(exchange: Exchange, parts: Parts) -> None:
         await client.reply(reply)
 
 
-STAGES: tuple[Stage, ...] = (authenticate, read, route, admit, call)
+STAGES: tuple[Stage, ...] = (authenticate, read, route, reuse, admit, call)
 
 
 async def run(exchange: Exchange, parts: Parts) -> None:
@@ -116,10 +138,14 @@ async def run(exchange: Exchange, parts: Parts) -> None:
     try:
         for stage in STAGES:
             await stage(exchange, parts)
+            if exchange.answered:
+                break
     except FarthingError as error:
         await refuse(exchange, parts, error)
     finally:
         exchange.client.unwatch()
+        if exchange.filling is not None:
+            exchange.filling.end(_call(exchange), left=exchange.client.gone)
 
 
 async def refuse(exchange: Exchange, parts: Parts, error: FarthingError) -> None:
@@ -197,6 +223,7 @@ __all__ = [
     "call",
     "read",
     "refuse",
+    "reuse",
     "route",
     "run",
 ]

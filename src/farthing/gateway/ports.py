@@ -46,7 +46,8 @@ class Call(msgspec.Struct, kw_only=True, gc=False):
     request, such as a stored file. ``own_tools`` are those that the provider runs by itself. ``wants_usage``: whether a
     streaming client asked for the usage chunk itself.
     ``tags`` and ``regions`` restrict the route; they come from ``x-farthing-*`` headers and only ever
-    narrow what the key and the alias allow. ``method`` is the HTTP method; ``parts`` is what a batch asks for, model
+    narrow what the key and the alias allow. ``reuse`` is what the client says of caches: ``off``, or ``refresh``: ask
+    afresh and keep the answer. ``method`` is the HTTP method; ``parts`` is what a batch asks for, model
     by model, and takes the place of ``input_estimate`` and ``output_limit`` where there are any.
     """
 
@@ -76,6 +77,7 @@ class Call(msgspec.Struct, kw_only=True, gc=False):
     whole: bool = False
     method: str = "POST"
     parts: "tuple[Part, ...]" = ()
+    reuse: str = ""
 
 
 class OwnTools(msgspec.Struct, frozen=True, gc=False):
@@ -158,7 +160,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Targets in the order in which they are to be tried, and the decision about them.
 
     ``record`` is the decision as the ledger keeps it: JSON text. ``hedge`` says when a second attempt may be made
-    beside a slow first one, ``None`` for never.
+    beside a slow first one, ``None`` for never. ``models`` are all that may answer such a call, whether they are well
+    at this moment or not.
     """
 
     targets: tuple[Target, ...]
@@ -166,6 +169,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     record: str = ""
     baseline: Target | None = None
     hedge: HedgeSettings | None = None
+    models: tuple[str, ...] = ()
 
 
 class Ask(msgspec.Struct, kw_only=True, gc=False):

@@ -80,6 +80,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     hedge: HedgeSettings | None
     cliffs: tuple[int, ...]
     """Input tokens above which somebody's price changes."""
+    models: tuple[str, ...]
+    """Vendors' models that may answer, whichever account serves them."""
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -149,6 +151,7 @@ class SnapshotRouter:
             record=encode(decision),
             baseline=plan.baseline.target,
             hedge=plan.hedge,
+            models=plan.models,
         )
 
     def observe(self, fact: RequestFact, retry_after: float = 0.0) -> None:
@@ -218,6 +221,7 @@ class SnapshotRouter:
             objective=strictest(call.objective, resolved.objective),
             hedge=resolved.hedge,
             cliffs=tuple(sorted({p.above for target in able for o in target.offers for p in o.prices if p.above})),
+            models=tuple(sorted({f"{target.provider.vendor}/{target.model}" for target in able})),
         )
 
     def _tokens(self, call: Call, plan: Plan) -> list[Tokens]:

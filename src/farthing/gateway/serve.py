@@ -110,6 +110,8 @@ class Serving:
         finally:
             fact = attempt.fact
             self._grant.settle(fact)
+            if self._client.copy is not None and fact.status is Status.OK:
+                self._client.copy.fact = fact
             if fact.status is not Status.ABANDONED:
                 self._router.observe(fact, attempt.retry_after)
                 if attempt.outpaced and step.role != "hedge":

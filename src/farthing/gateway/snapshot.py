@@ -9,6 +9,7 @@ from datetime import datetime
 
 import msgspec
 
+from farthing.cache.settings import CacheSettings
 from farthing.catalog.sources import Rule
 from farthing.core.limits import Limit
 from farthing.core.nouns import Offer, Scope
@@ -46,3 +47,4 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     limits: tuple[Limit, ...] = ()
     sealed: dict[str, str] = {}
     added: frozenset[str] = frozenset()
+    cache: CacheSettings = CacheSettings()

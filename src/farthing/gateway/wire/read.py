@@ -324,8 +324,18 @@ def _set_cap(call: Call, words: frozenset[str]) -> None:
     call.whole = "off" in words
 
 
+def _set_reuse(call: Call, words: frozenset[str]) -> None:
+    if not words <= {"off", "on", "refresh"} or len(words) > 1:
+        raise InputError(
+            "on, off or refresh", field="x-farthing-cache", value=", ".join(sorted(words)),
+            remedy="Write off for an answer that is neither taken from a cache nor kept, refresh for a fresh one",
+        )  # fmt: skip
+    call.reuse = next(iter(words - {"on"}), "")
+
+
 _LISTS: dict[str, Callable[[Call, frozenset[str]], None]] = {
     "tags": _set_tags,
     "regions": _set_regions,
     "cap": _set_cap,
+    "cache": _set_reuse,
 }

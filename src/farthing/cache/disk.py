@@ -1,0 +1,281 @@
+"""The shared store of one machine: a SQLite file that every worker reads and writes.
+
+Readers never wait (WAL). What a worker adds is written by a thread of its own, several entries to a transaction, so
+that no answer waits for a disk. A purge deletes rows, overwrites their bytes, empties the log, and then moves the
+*generation* on, a number in a mapped file that workers look at before they trust their own memory.
+"""
+
+import mmap
+import os
+import sqlite3
+import struct
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import msgspec
+
+from farthing.cache.entry import Amount, Entry, Kind, Purge
+from farthing.core.errors import InputError, UnavailableError
+from farthing.core.nouns import Scope
+
+T = TypeVar("T")
+
+BUSY_SECONDS = 5.0
+ROOM_TO_MAKE = 0.05
+"""Share of the limit that is freed at once when it is reached, so that not every write has to."""
+
+STEP = 256
+"""Entries that are let go in one transaction."""
+
+_NUMBER = struct.Struct("<Q")
+_SCHEMA = """
+create table if not exists entries (
+    key blob primary key, kind text not null, namespace text not null, tenant text not null, epoch text not null,
+    org text not null, team text not null, project text not null, environment text not null, feature text not null,
+    customer text not null, user text not null, "key_name" text not null,
+    made real not null, expires real not null, used real not null, size integer not null,
+    about blob not null, body blob not null
+);
+create index if not exists entries_used on entries (used);
+create index if not exists entries_expires on entries (expires) where expires > 0;
+create table if not exists held (entries integer not null, bytes integer not null);
+insert into held select 0, 0 where not exists (select 1 from held);
+create trigger if not exists entry_added after insert on entries begin
+    update held set entries = entries + 1, bytes = bytes + new.size; end;
+create trigger if not exists entry_gone after delete on entries begin
+    update held set entries = entries - 1, bytes = bytes - old.size; end;
+"""
+_SCOPE = ("org", "team", "project", "environment", "feature", "customer", "user", "key")
+_COLUMNS = {name: "key_name" if name == "key" else name for name in _SCOPE}
+
+
+class DiskStore:
+    """Entries in one file. Safe between processes; within one, it belongs to one thread at a time."""
+
+    def __init__(self, file: Path, *, limit: int) -> None:
+        """``limit`` is in bytes. Raises ``UnavailableError`` when the file cannot be used."""
+        self._limit = limit
+        self._file = file
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+            self._database = _opened(file)
+            self._generation = Generation(file.with_suffix(".generation"))
+        except (OSError, sqlite3.Error) as problem:
+            raise UnavailableError(
+                f"The cache {file} cannot be used: {problem}", remedy="Remove the file: it holds nothing but copies"
+            ) from problem
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def get(self, key: bytes, now: float) -> Entry | None:
+        """The entry, unless it expired or cannot be read."""
+        return self.get_many((key,), now).get(key)
+
+    def get_many(self, keys: Iterable[bytes], now: float) -> dict[bytes, Entry]:
+        """Those entries that there are."""
+        found: dict[bytes, Entry] = {}
+        for some in _slices(list(keys), 500):
+            marks = ",".join("?" * len(some))
+            query = f"select key, about, body from entries where key in ({marks}) and (expires = 0 or expires > ?)"  # noqa: S608 - marks only
+            for key, about, body in self._rows(query, (*some, now)):
+                entry = _decoded(about, body)
+                if entry is not None:
+                    found[key] = entry
+        return found
+
+    def put(self, entries: Iterable[Entry], now: float) -> bool:
+        """Keep them, and let go of what was not used for longest where there is no room. Whether that was done."""
+        rows = [_row(entry, now) for entry in entries if entry.size <= self._limit]
+        marks = ",".join("?" * 19)
+        try:
+            self._write(lambda: self._database.executemany(f"insert or replace into entries values ({marks})", rows))  # noqa: S608 - marks only
+            self._make_room()
+        except sqlite3.Error:
+            return False
+        return True
+
+    def touch(self, keys: Iterable[bytes], now: float) -> None:
+        """They were used."""
+        rows = [(now, key) for key in keys]
+        try:
+            self._write(lambda: self._database.executemany("update entries set used = ? where key = ?", rows))
+        except sqlite3.Error:
+            return
+
+    def expire(self, now: float) -> int:
+        """Remove what expired; how many that were."""
+        return self._delete("expires > 0 and expires <= ?", (now,))
+
+    def purge(self, what: Purge) -> int:
+        """Remove entries so that nothing of them is left in the files; how many that were.
+
+        Raises ``InputError`` for a key that is none, ``UnavailableError`` when the file cannot be written.
+        """
+        where, values = conditions(what)
+        try:
+            gone = self._delete(where, values)
+        except sqlite3.Error as problem:
+            raise UnavailableError(f"The cache {self._file} cannot be written: {problem}", remedy="Try again") from None
+        self._generation.advance()
+        self._database.execute("pragma wal_checkpoint(truncate)").fetchall()
+        return gone
+
+    def keys_of(self, what: Purge) -> list[bytes]:
+        """The keys of what a purge would remove."""
+        where, values = conditions(what)
+        query = f"select key from entries where {where}"  # noqa: S608 - fixed text
+        return [row[0] for row in self._rows(query, values)]
+
+    def amount(self) -> Amount:
+        """How much there is."""
+        rows = self._rows("select entries, bytes from held", ())
+        return Amount(entries=rows[0][0], bytes=rows[0][1]) if rows else Amount()
+
+    def generation(self) -> int:
+        """Moves on with every purge, by whatever process."""
+        return self._generation.now()
+
+    def close(self) -> None:
+        """Give up the file."""
+        self._database.close()
+        self._generation.close()
+
+    def _make_room(self) -> None:
+        held = self.amount()
+        if held.bytes <= self._limit:
+            return
+        goal = self._limit * (1 - ROOM_TO_MAKE)
+        while held.bytes > goal and held.entries:
+            self._delete("rowid in (select rowid from entries order by used limit ?)", (STEP,))
+            held = self.amount()
+
+    def _delete(self, where: str, values: Sequence[Any]) -> int:
+        def run() -> int:
+            query = f"delete from entries where {where}"  # noqa: S608 - fixed text, values by mark
+            return self._database.execute(query, values).rowcount
+
+        return self._write(run)
+
+    def _write(self, work: Callable[[], T]) -> T:
+        self._database.execute("begin immediate")
+        try:
+            done = work()
+            self._database.execute("commit")
+        except BaseException:
+            if self._database.in_transaction:
+                self._database.execute("rollback")
+            raise
+        return done
+
+    def _rows(self, query: str, values: Sequence[Any]) -> list[Any]:
+        try:
+            return self._database.execute(query, values).fetchall()
+        except sqlite3.Error:
+            return []
+
+
+class Generation:
+    """A number in a small file, mapped by all processes that use it."""
+
+    def __init__(self, file: Path) -> None:
+        handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            if os.fstat(handle).st_size < _NUMBER.size:
+                os.ftruncate(handle, _NUMBER.size)
+            self._map = mmap.mmap(handle, _NUMBER.size)
+        finally:
+            os.close(handle)
+        self._lock = threading.Lock()
+
+    def now(self) -> int:
+        """As it stands."""
+        return int(_NUMBER.unpack_from(self._map)[0])
+
+    def advance(self) -> None:
+        """Move it on. Two that do so at once may move it by one together, which tells everybody all the same."""
+        with self._lock:
+            _NUMBER.pack_into(self._map, 0, self.now() + 1)
+
+    def close(self) -> None:
+        """Give up the file."""
+        self._map.close()
+
+
+def conditions(what: Purge) -> tuple[str, tuple[Any, ...]]:
+    """A purge as SQL: its condition with marks, and their values. Raises ``InputError`` for what makes no sense."""
+    parts, values = ["1 = 1"], list[Any]()
+    if what.entry:
+        parts.append("key = ?")
+        values.append(entry_key(what.entry))
+    for name in ("namespace", "epoch"):
+        if getattr(what, name):
+            parts.append(f"{name} = ?")
+            values.append(getattr(what, name))
+    for name, value in what.scope.items():
+        if name not in _COLUMNS:
+            raise InputError(
+                "not a field of a scope", field="scope", value=name, remedy=f"Known are {', '.join(_SCOPE)}"
+            )
+        parts.append(f"{_COLUMNS[name]} = ?")
+        values.append(value)
+    if what.before:
+        parts.append("made < ?")
+        values.append(what.before)
+    return " and ".join(parts), tuple(values)
+
+
+def entry_key(text: str) -> bytes:
+    """The key that people write as hex. Raises ``InputError`` for what is none."""
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        remedy = "Copy the entry's id from the request or from the Cache page"
+        raise InputError("not an entry's id", field="entry", value=text, remedy=remedy) from None
+
+
+def _opened(file: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        database.execute("pragma journal_mode = wal").fetchall()
+        database.execute("pragma synchronous = normal")
+        database.execute("pragma secure_delete = on").fetchall()
+        database.executescript(_SCHEMA)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _row(entry: Entry, now: float) -> tuple[Any, ...]:
+    bare = msgspec.structs.replace(entry, body=b"")
+    scope: Mapping[str, str] = msgspec.structs.asdict(entry.scope)
+    who = [scope[name] for name in _SCOPE]
+    return (
+        entry.key, entry.kind.value, entry.namespace, entry.tenant, entry.epoch, *who,
+        entry.made, entry.expires, now, entry.size, _ABOUT.encode(bare), entry.body,
+    )  # fmt: skip
+
+
+def _decoded(about: bytes, body: bytes) -> Entry | None:
+    """The entry in a row; ``None`` for one that another release wrote."""
+    try:
+        return msgspec.structs.replace(msgspec.msgpack.decode(about, type=Entry), body=body)
+    except msgspec.DecodeError:
+        return None
+
+
+def _slices(items: list[bytes], size: int) -> Iterable[list[bytes]]:
+    return (items[at : at + size] for at in range(0, len(items), size))
+
+
+_ABOUT = msgspec.msgpack.Encoder()
+
+__all__ = ["DiskStore", "Generation", "Kind", "Scope", "conditions", "entry_key"]
