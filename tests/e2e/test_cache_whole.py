@@ -1,17 +1,20 @@
 """The exact cache through the whole product: real processes, official SDKs, simulated providers."""
 
+import base64
+import json
+import struct
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import anthropic
 import openai
 import pytest
-
 from tests.support.product import Product, post, simulated_settings, simulator
 
 CACHED = """
 [cache.namespaces.default]
 exact = "on"
+embeddings = "on"
 
 [cache.namespaces.counted]
 where = { team = "counted" }
@@ -60,7 +63,7 @@ def test_a_stream_is_replayed_as_a_stream(product, key):
             with client.chat.completions.with_streaming_response.create(
                 model="gpt-4o-mini", messages=[{"role": "user", "content": "Sing of the Rhine"}], stream=True
             ) as answer:
-                chunks = [c for c in answer.parse()]
+                chunks = list(answer.parse())
                 text = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
                 return answer.headers.get("x-farthing-cache"), text, len(chunks)
 
@@ -164,3 +167,51 @@ def facts_of(product: Product, team: str):
     ledger = product.ledger()
     rows = product.requests(at_least=1, team=team)
     return [fact for row in rows for fact in ledger.request(row.request_id)]
+
+
+def vectors(product: Product, token: str, texts: list[str] | str, **more) -> tuple[dict[str, str], list]:
+    body = {"model": "text-embedding-3-small", "input": texts, **more}
+    status, headers, answer = post(f"{product.url}/v1/embeddings", body, {"authorization": f"Bearer {token}"})
+    assert status == 200, answer
+    told = json.loads(answer)
+    assert [item["index"] for item in told["data"]] == list(range(len(told["data"])))
+    return {k.lower(): v for k, v in headers.items()}, [told["usage"]["prompt_tokens"], *told["data"]]
+
+
+def test_texts_whose_vectors_are_known_are_not_asked_for_again(product):
+    token = product.key("--team", "library")
+    _, (paid, first, second) = vectors(product, token, ["a river", "a bridge"])
+    headers, (nothing, *again) = vectors(product, token, ["a bridge", "a river", "a bridge"])
+    assert headers["x-farthing-cache"] == "embeddings"
+    assert nothing == 0 < paid
+    kept = [again[0]["embedding"], again[1]["embedding"]]
+    assert kept[0] == again[2]["embedding"] == pytest.approx(second["embedding"], rel=1e-6)
+    assert kept[1] == pytest.approx(first["embedding"], rel=1e-6)
+    _, (less, *mixed) = vectors(product, token, ["a river", "a very much longer text about ferries", "a river"])
+    assert mixed[0]["embedding"] == mixed[2]["embedding"] == kept[1]
+    assert mixed[1]["embedding"] not in kept
+    rows = product.requests(at_least=3, team="library")
+    assert [row.status for row in rows] == ["ok", "cache_hit", "ok"]
+    assert rows[0].baseline_cost > rows[0].cost > 0
+    assert rows[1].baseline_cost > rows[1].cost == 0
+    assert less > 0
+
+
+def test_vectors_come_in_the_form_that_was_asked_for(product, key):
+    _, (_, floats) = vectors(product, key, "one form")
+    headers, (_, packed) = vectors(product, key, "one form", encoding_format="base64")
+    assert headers["x-farthing-cache"] == "embeddings"
+    raw = base64.b64decode(packed["embedding"])
+    assert list(struct.unpack(f"<{len(raw) // 4}f", raw)) == pytest.approx(floats["embedding"], rel=1e-6)
+    headers, _ = vectors(product, key, "one form", dimensions=256)
+    assert "x-farthing-cache" not in headers
+
+
+def test_four_of_five_texts_repeated_cost_a_quarter_at_most(product):
+    token = product.key("--team", "indexers")
+    texts = [f"passage number {i} of the handbook" for i in range(100)]
+    for at in range(0, 500, 50):
+        vectors(product, token, [texts[(at + i) % 100] for i in range(50)])
+    rows = product.requests(at_least=10, team="indexers")
+    assert sum(row.cost for row in rows) <= sum(row.baseline_cost for row in rows) / 4
+    assert sum(row.input_tokens for row in rows) > 0

@@ -72,20 +72,17 @@ class Flights:
     async def _among_workers(
         self, lead: Lead, key: bytes, look: Callable[[], Awaitable[Entry | None]], until: float
     ) -> Lead | Entry | None:
-        if self._take(key):
-            return lead
         loop = asyncio.get_running_loop()
-        while loop.time() < until:
+        while not self._take(key):
+            if loop.time() >= until:
+                lead.land(None)
+                return None
             await asyncio.sleep(POLL_SECONDS)
-            taken = self._take(key)
-            entry = await look() if taken else None
-            if entry is not None:
-                lead.land(entry)
-                return entry
-            if taken:
-                return lead
-        lead.land(None)
-        return None
+        entry = await look()  # somebody may have brought it between the caller's look and the lock
+        if entry is None:
+            return lead
+        lead.land(entry)
+        return entry
 
     def over(self, key: bytes) -> None:
         """Nothing is under way any more for a key."""

@@ -217,6 +217,7 @@ class Attempt:
             request_bytes=len(self.ask.body),
             response_bytes=self._received,
             baseline=self._route.baseline,
+            spared=self._call.spared,
         )
 
     def _named(self, problem: UpstreamError) -> UpstreamError:

@@ -110,8 +110,12 @@ def finish(
     request_bytes: int = 0,
     response_bytes: int = 0,
     baseline: Target | None = None,
+    spared: Usage | None = None,
 ) -> RequestFact:
-    """The attempt's outcome. ``baseline`` is the route's; without it the target is its own baseline."""
+    """The attempt's outcome. ``baseline`` is the route's; without it the target is its own baseline.
+
+    ``spared`` is what a cache answered of the request, which would have cost something, too.
+    """
     cost = cost_of(fact, meter, target, http_status)
     usage = meter.usage
     columns, lines = _NO_COLUMNS, ()
@@ -146,7 +150,9 @@ def finish(
         unpriced=cost.unpriced,
         lines=lines,
         baseline_offer=baseline.offer_id if baseline is not None else target.offer_id,
-        baseline_cost=_baseline(fact, usage, cost, baseline),
+        baseline_cost=_baseline(fact, usage, cost, baseline)
+        if spared is None or status is not Status.OK
+        else avoided(fact, usage, spared, baseline or target),
     )
 
 
@@ -235,11 +241,20 @@ def _baseline(fact: RequestFact, usage: Usage | None, cost: Cost, baseline: Targ
     """
     if baseline is None or baseline.offer_id == cost.offer:
         return cost.amount
-    return cost.amount if usage is None else spared(fact, usage, baseline)
+    return cost.amount if usage is None else at_baseline(fact, usage, baseline)
 
 
-def spared(fact: RequestFact, usage: Usage, baseline: Target) -> Decimal | None:
-    """What a usage would have cost at the offer the caller named, had it not been avoided; ``None``: not known."""
+def avoided(fact: RequestFact, usage: Usage | None, spared: Usage, baseline: Target) -> Decimal | None:
+    """What a usage and what a cache spared of it would have cost at the offer the caller named; ``None``: not known."""
+    counts = dict(spared.counts)
+    if usage is not None:
+        for unit, count in usage.counts.items():
+            counts[unit] = counts.get(unit, 0) + count
+    return at_baseline(fact, Usage(counts), baseline)
+
+
+def at_baseline(fact: RequestFact, usage: Usage, baseline: Target) -> Decimal | None:
+    """What a usage costs at the offer the caller named; ``None``: not known."""
     if not baseline.offers:
         return None
     bill = _bill(usage, baseline.offers, fact)

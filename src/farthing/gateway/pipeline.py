@@ -18,8 +18,8 @@ from farthing.core.errors import DeniedError, FarthingError, InputError, LimitEr
 from farthing.core.facts import ErrorKind, Operation, RequestFact, Source, Status
 from farthing.gateway.attempt import request_id_headers
 from farthing.gateway.auth import token_of
+from farthing.gateway.caching.embedding import Filling
 from farthing.gateway.caching.hit import Hit, hit_fact, hit_headers, replay
-from farthing.gateway.caching.reuse import Filling
 from farthing.gateway.client import Client, Reply, TooLargeError
 from farthing.gateway.limits.refusal import LIMIT_TAG, limit_headers
 from farthing.gateway.parts import Observer, Parts, World
@@ -127,7 +127,7 @@ async def call(exchange: Exchange, parts: Parts) -> None:
     finally:
         grant.close()
     if reply is not None:
-        await client.reply(reply)
+        await client.reply(reply if exchange.filling is None else exchange.filling.answer(reply))
 
 
 STAGES: tuple[Stage, ...] = (authenticate, read, route, reuse, admit, call)

@@ -47,8 +47,9 @@ class Call(msgspec.Struct, kw_only=True, gc=False):
     streaming client asked for the usage chunk itself.
     ``tags`` and ``regions`` restrict the route; they come from ``x-farthing-*`` headers and only ever
     narrow what the key and the alias allow. ``reuse`` is what the client says of caches: ``off``, or ``refresh``: ask
-    afresh and keep the answer. ``method`` is the HTTP method; ``parts`` is what a batch asks for, model
-    by model, and takes the place of ``input_estimate`` and ``output_limit`` where there are any.
+    afresh and keep the answer; ``spared`` is what a cache answered of it. ``method`` is the HTTP method; ``parts`` is
+    what a batch asks for, model by model, and takes the place of ``input_estimate`` and ``output_limit`` where there
+    are any.
     """
 
     request_id: str
@@ -78,6 +79,7 @@ class Call(msgspec.Struct, kw_only=True, gc=False):
     method: str = "POST"
     parts: "tuple[Part, ...]" = ()
     reuse: str = ""
+    spared: Usage | None = None
 
 
 class OwnTools(msgspec.Struct, frozen=True, gc=False):

@@ -11,7 +11,7 @@ from farthing.core.facts import RequestFact, Source, Status
 from farthing.core.units import Unit, Usage
 from farthing.gateway.attempt import request_id_headers
 from farthing.gateway.client import Client, Reply
-from farthing.gateway.meter import fixed, spared
+from farthing.gateway.meter import at_baseline, fixed
 from farthing.gateway.ports import Call, Headers, Route
 
 PROVIDER = "cache"
@@ -27,6 +27,10 @@ WOULD = "would_"
 
 SAMPLED = "sampled"
 """It would have been answered, and was asked anyway, to measure how often that is wrong."""
+
+MISS = "miss"
+SKIPPED = "skipped"
+"""A rule speaks against reuse."""
 
 _PIECE = 16 * 1024
 
@@ -86,7 +90,7 @@ def avoided(fact: RequestFact, entry: Entry, route: Route) -> Decimal | None:
     """What the entry's usage would cost now; where no price is known, what it cost when it was made."""
     if entry.usage and route.baseline is not None:
         usage = Usage({Unit.parse(name): count for name, count in entry.usage.items()})
-        price = spared(fact, usage, route.baseline)
+        price = at_baseline(fact, usage, route.baseline)
         if price is not None:
             return price
     try:

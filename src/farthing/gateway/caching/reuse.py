@@ -16,18 +16,18 @@ from farthing.cache.memory import Memory
 from farthing.cache.semantic.ports import Action
 from farthing.cache.semantic.wire import Found, Learn
 from farthing.cache.settings import CacheSettings, NamespaceSettings
-from farthing.core.facts import RequestFact
+from farthing.core.facts import Operation, RequestFact
 from farthing.gateway.caching.answer import said
-from farthing.gateway.caching.hit import SAMPLED, WOULD, Hit, marked
+from farthing.gateway.caching.embedding import Filling, Vectors
+from farthing.gateway.caching.hit import MISS, SAMPLED, SKIPPED, WOULD, Hit, marked
+from farthing.gateway.caching.kept import Kept
 from farthing.gateway.caching.namespaces import Namespaces
 from farthing.gateway.caching.question import OPERATIONS, Asked, asked, glimpse
 from farthing.gateway.caching.rules import why_asked, why_dropped, why_literal
-from farthing.gateway.client import Copy
+from farthing.gateway.caching.seen import Seen
+from farthing.gateway.client import Copy, Reply
 from farthing.gateway.meter import fixed
 from farthing.gateway.ports import Call, Route
-
-GLIMPSES = 50_000
-"""Identical requests are recognized among so many of the last, where they are only counted."""
 
 GLIMPSE_BYTES = 64 * 1024
 """Larger requests are not looked at for counting: their digest would cost more than it tells."""
@@ -49,33 +49,35 @@ class Semantic(Protocol):
     def drop(self, ticket: int) -> None: ...
 
 
-class Filling:
-    """A request on its way to an answer that may be kept. It ends once, whatever becomes of the request."""
+class AnswerFilling:
+    """A request on its way to an answer that may be kept. It ends once, whatever becomes of the request.
+
+    Without ``wanted`` it is only counted, by its ``digest``. ``lead``: others wait for it, ``ticket`` is the semantic
+    cache's name for it.
+    """
 
     def __init__(
-        self,
-        reuse: "Reuse",
-        call: Call,
-        wanted: Asked | None,
-        *,
-        namespace: str,
-        rules: NamespaceSettings,
-        limit: int = 0,
-    ) -> None:
-        self.reuse = reuse
+        self, reuse: "Reuse", call: Call, wanted: Asked | None, *, namespace: str, rules: NamespaceSettings,
+        digest: bytes = b"",
+    ) -> None:  # fmt: skip
         self.call = call
         self.wanted = wanted
         self.namespace = namespace
         self.rules = rules
-        self.copy = Copy(limit)
-        self.generation = reuse.generation
-        self.digest = b""
+        self.digest = digest
+        self.copy = Copy(0 if wanted is None else reuse.settings.max_answer)
+        self.generation = reuse.kept.generation
         self.lead: Lead | None = None
         self.ticket = 0
+        self._reuse = reuse
+
+    def answer(self, reply: Reply) -> Reply:
+        """The client gets its answer as it comes."""
+        return reply
 
     def end(self, call: Call, *, left: bool) -> None:
         """The request is over. ``call`` is how it was sent in the end, ``left``: its client did not wait."""
-        self.reuse.ended(self, call, left=left)
+        self._reuse.ended(self, call, left=left)
 
 
 class Reuse:
@@ -91,42 +93,47 @@ class Reuse:
         semantic: Semantic | None = None,
         clock: Callable[[], datetime],
     ) -> None:
-        self.memory = memory
+        self.kept = Kept(memory, shared)
         self._flights = flights
-        self._shared = shared
         self._semantic = semantic
         self._clock = clock
-        self._seen: dict[bytes, float] = {}
+        self._seen = Seen()
+        self._vectors = Vectors(self.kept, self._seen, now=self._now, run=self._run)
         self._versions: dict[tuple[str, str], str] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.generation = 0 if shared is None else shared.generation()
+        self._tasks: set[asyncio.Task[object]] = set()
         self.use(settings)
 
     def use(self, settings: CacheSettings) -> None:
         """Go by other settings from now on."""
         self.settings = settings
         self.namespaces = Namespaces(settings)
-        self.memory.limit = settings.memory
+        self.kept.memory.limit = settings.memory
 
     def gauges(self) -> dict[str, float]:
         """What this worker holds, for its metrics."""
-        return {"cache_entries": len(self.memory), "cache_bytes": self.memory.held}
+        return {"cache_entries": len(self.kept.memory), "cache_bytes": self.kept.memory.held}
 
     async def find(self, call: Call, route: Route) -> Hit | Filling | None:
-        """An answer, or what is to be done with the fresh one; ``None``: a cache has no part in this.
-
-        Raises ``InputError`` for a cache header that means nothing.
-        """
-        if call.operation not in OPERATIONS or call.reuse == "off":
+        """An answer, or what is to be done with the fresh one; ``None``: a cache has no part in this."""
+        if call.reuse == "off":
             return None
         namespace, rules = self.namespaces.of(call)
+        if call.operation is Operation.EMBEDDING:
+            return await self._vectors.find(call, route, namespace, rules) if rules.embeddings != "off" else None
+        if call.operation in OPERATIONS and (rules.exact != "off" or rules.semantic != "off"):
+            return await self._answer(call, route, namespace, rules)
+        return None
+
+    async def _answer(
+        self, call: Call, route: Route, namespace: str, rules: NamespaceSettings
+    ) -> Hit | AnswerFilling | None:
         if rules.exact == "shadow" and rules.semantic == "off":
             return self._counted(call, route, namespace, rules)
-        if rules.exact != "on" and rules.semantic == "off":
-            return None
         wanted = asked(call, route, namespace, rules)
         if wanted is None or why_asked(call, wanted, rules):
+            call.labels = marked(call.labels, SKIPPED, namespace)
             return None
+        call.labels = marked(call.labels, MISS, namespace)
         return await self._found(call, wanted, namespace, rules)
 
     def served(self, hit: Hit, fact: RequestFact) -> None:
@@ -140,27 +147,25 @@ class Reuse:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=5)
         self._flights.close()
-        if self._shared is not None:
-            await self._shared.aclose()
+        await self.kept.aclose()
 
-    def _counted(self, call: Call, route: Route, namespace: str, rules: NamespaceSettings) -> Filling | None:
+    def _counted(self, call: Call, route: Route, namespace: str, rules: NamespaceSettings) -> AnswerFilling | None:
         """Whether an identical request was answered before, by its bytes alone. Nothing but a digest is kept."""
         if len(call.body) > GLIMPSE_BYTES:
+            call.labels = marked(call.labels, SKIPPED, namespace)
             return None
         digest, now = glimpse(call, route, namespace, rules), call.at.timestamp()
-        until = self._seen.get(digest)
-        if until is not None and now < until:
+        if self._seen.all((digest,), now):
             wanted = asked(call, route, namespace, rules)
-            if wanted is not None and not why_asked(call, wanted, rules):
-                call.labels = marked(call.labels, WOULD + "exact", namespace)
+            reusable = wanted is not None and not why_asked(call, wanted, rules)
+            call.labels = marked(call.labels, WOULD + "exact" if reusable else SKIPPED, namespace)
             return None
-        filling = Filling(self, call, None, namespace=namespace, rules=rules)
-        filling.digest = digest
-        return filling
+        call.labels = marked(call.labels, MISS, namespace)
+        return AnswerFilling(self, call, None, namespace=namespace, rules=rules, digest=digest)
 
-    async def _found(self, call: Call, wanted: Asked, namespace: str, rules: NamespaceSettings) -> Hit | Filling:
+    async def _found(self, call: Call, wanted: Asked, namespace: str, rules: NamespaceSettings) -> Hit | AnswerFilling:
         now = call.at.timestamp()
-        filling = Filling(self, call, wanted, namespace=namespace, rules=rules, limit=self.settings.max_answer)
+        filling = AnswerFilling(self, call, wanted, namespace=namespace, rules=rules)
         if call.reuse != "refresh":
             entry = await self._entry(wanted.key, now)
             if entry is not None and rules.exact == "on":
@@ -183,7 +188,7 @@ class Reuse:
             filling.lead.land(None, again=True)
         return hit or filling
 
-    async def _alike(self, call: Call, wanted: Asked, filling: Filling) -> Hit | None:
+    async def _alike(self, call: Call, wanted: Asked, filling: AnswerFilling) -> Hit | None:
         """The answer to a question that means the same, if the semantic cache has one that may be served."""
         rules, semantic = filling.rules, self._semantic
         if rules.semantic == "off" or semantic is None or why_literal(wanted, rules):
@@ -209,28 +214,18 @@ class Reuse:
         return None
 
     async def _entry(self, key: bytes, now: float) -> Entry | None:
-        """The entry, from memory or from the store, unless its model is another version by now."""
-        shared = self._shared
-        if shared is not None:
-            generation = shared.generation()
-            if generation != self.generation:
-                self.memory.clear()
-                self.generation = generation
-        entry = self.memory.get(key, now)
-        if entry is None and shared is not None:
-            entry = await shared.get(key, now)
-            if entry is not None:
-                self.memory.put(entry)
+        """The entry, unless its model is another version by now."""
+        entry = await self.kept.get(key, now)
         if entry is None:
             return None
         return entry if self._versions.get((entry.provider, entry.model), entry.served) == entry.served else None
 
-    def ended(self, filling: Filling, call: Call, *, left: bool) -> None:
+    def ended(self, filling: AnswerFilling, call: Call, *, left: bool) -> None:
         """Keep the answer of a request that is over, if it may be kept."""
         fact = filling.copy.fact
         if filling.wanted is None:
             if fact is not None:
-                self._note_seen(filling.digest, call.at.timestamp(), filling.rules)
+                self._seen.note((filling.digest,), call.at.timestamp(), filling.rules.ttl)
             return
         entry, text = self._made(filling, call, filling.wanted, fact) if fact is not None else (None, "")
         if entry is None:
@@ -238,7 +233,7 @@ class Reuse:
         else:
             self._run(self._keep(filling, entry, text))
 
-    def _stop(self, filling: Filling, *, again: bool) -> None:
+    def _stop(self, filling: AnswerFilling, *, again: bool) -> None:
         """Nothing comes of it. ``again``: somebody who waits may try."""
         if filling.lead is not None:
             filling.lead.land(None, again=again)
@@ -246,7 +241,7 @@ class Reuse:
             self._semantic.drop(filling.ticket)
         filling.ticket = 0
 
-    def _made(self, filling: Filling, call: Call, wanted: Asked, fact: RequestFact) -> tuple[Entry | None, str]:
+    def _made(self, filling: AnswerFilling, call: Call, wanted: Asked, fact: RequestFact) -> tuple[Entry | None, str]:
         """The entry of a fresh answer and its text; no entry for one that was shortened, broke off, was refused …"""
         body = filling.copy.body
         if call is not filling.call or body is None:
@@ -255,7 +250,7 @@ class Reuse:
         if why_dropped(fact, told, filling.rules):
             return None, ""
         self._note_version(fact)
-        made = self._clock().timestamp()
+        made = self._now()
         rules = filling.rules
         ttl = rules.ttl if rules.exact == "on" else rules.semantic_ttl
         if filling.ticket:
@@ -282,39 +277,33 @@ class Reuse:
         )
         return entry, told.text
 
-    async def _keep(self, filling: Filling, entry: Entry, text: str) -> None:
+    async def _keep(self, filling: AnswerFilling, entry: Entry, text: str) -> None:
         """Where everybody finds it, unless something was purged since the request began."""
         kept = False
         try:
-            shared = self._shared
-            if shared is None or shared.generation() == filling.generation:
-                kept = shared is None or await shared.put((entry,))
-                self.memory.put(entry)
+            kept = await self.kept.put((entry,), since=filling.generation)
         finally:
             if filling.lead is not None:
                 filling.lead.land(entry)
             if filling.ticket and self._semantic is not None:
                 self._teach(self._semantic, filling, entry, text, kept=kept)
 
-    def _teach(self, semantic: Semantic, filling: Filling, entry: Entry, text: str, *, kept: bool) -> None:
+    def _teach(self, semantic: Semantic, filling: AnswerFilling, entry: Entry, text: str, *, kept: bool) -> None:
         if not kept or not text:
             semantic.drop(filling.ticket)
             return
         expires = entry.made + filling.rules.semantic_ttl if filling.rules.semantic_ttl else 0.0
         semantic.learn(Learn(ticket=filling.ticket, key=entry.key, answer=text, cost=entry.cost, expires=expires))
 
-    def _note_seen(self, digest: bytes, now: float, rules: NamespaceSettings) -> None:
-        if len(self._seen) >= GLIMPSES:
-            for old in list(self._seen)[: GLIMPSES // 10]:
-                del self._seen[old]
-        self._seen[digest] = now + rules.ttl if rules.ttl else float("inf")
-
     def _note_version(self, fact: RequestFact) -> None:
         if len(self._versions) >= VERSIONS:
             self._versions.clear()
         self._versions[fact.provider, fact.model] = fact.served_model
 
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+    def _now(self) -> float:
+        return self._clock().timestamp()
+
+    def _run(self, work: Coroutine[Any, Any, object]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
