@@ -1,42 +1,75 @@
 """Forgetting what the caches hold: everywhere it may be, or with an error that says where it still is."""
 
-from datetime import datetime
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from farthing import config
 from farthing.cache.disk import DiskStore
-from farthing.cache.entry import Purge
+from farthing.cache.entry import Amount, Purge
 from farthing.core.errors import NotFoundError
 
 
-def forget(settings: config.Settings, what: Purge) -> int:
+class Answers(Protocol):
+    """The store that the workers share, for what is done with it beside requests."""
+
+    def purge(self, what: Purge) -> int: ...
+
+    def keys_of(self, what: Purge) -> list[bytes]: ...
+
+    def expire(self, now: float) -> int: ...
+
+    def amount(self) -> Amount: ...
+
+
+@contextmanager
+def answers(settings: config.Settings, env: Mapping[str, str]) -> Generator[Answers | None]:
+    """The shared store: in Postgres where the state is there, else a file; ``None`` while there is none.
+
+    Raises ``UnavailableError`` when it cannot be opened.
+    """
+    url = settings.state_url(env)
+    if is_postgres(url):
+        from farthing.cache.postgres import PostgresStore
+
+        with PostgresStore(url, limit=settings.cache.max_bytes) as store:
+            yield store
+    elif not answers_file(settings).exists():
+        yield None
+    else:
+        with DiskStore(answers_file(settings), limit=settings.cache.max_bytes) as store:
+            yield store
+
+
+def is_postgres(url: str) -> bool:
+    """Whether the state, and so what several machines share, is in Postgres."""
+    return url.startswith(("postgresql:", "postgres:", "postgresql+psycopg:"))
+
+
+def forget(settings: config.Settings, env: Mapping[str, str], what: Purge) -> int:
     """Purge answers from the shared store, and so from every worker's memory; how many entries that were.
 
     Raises ``InputError`` for a purge that makes no sense, ``UnavailableError`` when something cannot be reached.
     """
-    file = answers_file(settings)
-    if not file.exists():
-        return 0
-    with DiskStore(file, limit=settings.cache.max_bytes) as store:
-        return store.purge(what)
+    with answers(settings, env) as store:
+        return 0 if store is None else store.purge(what)
 
 
-def would_forget(settings: config.Settings, what: Purge) -> int:
+def would_forget(settings: config.Settings, env: Mapping[str, str], what: Purge) -> int:
     """How many entries a purge would remove."""
-    file = answers_file(settings)
-    if not file.exists():
-        return 0
-    with DiskStore(file, limit=settings.cache.max_bytes) as store:
-        return len(store.keys_of(what))
+    with answers(settings, env) as store:
+        return 0 if store is None else len(store.keys_of(what))
 
 
-def report_wrong(settings: config.Settings, entry: str, question: str, *, wrong: bool, now: datetime) -> int:
+def report_wrong(settings: config.Settings, env: Mapping[str, str], entry: str, question: str, *, wrong: bool) -> int:
     """Somebody says that a hit was wrong, or right: a wrong one is removed; how many entries that were.
 
     Raises ``NotFoundError`` when nothing of that entry is left.
     """
-    del question, now
-    removed = forget(settings, Purge(entry=entry)) if wrong else would_forget(settings, Purge(entry=entry))
+    del question
+    what = Purge(entry=entry)
+    removed = forget(settings, env, what) if wrong else would_forget(settings, env, what)
     if not removed:
         raise NotFoundError("cache entry", entry, remedy="It expired, or was removed before")
     return removed if wrong else 0

@@ -27,10 +27,12 @@ import msgspec
 import uvloop
 
 from farthing import config
+from farthing.app.forgetting import answers_file, is_postgres
 from farthing.app.leasing import Charges, Limiting
 from farthing.app.listen import url
 from farthing.app.shelf import StoreShelf
 from farthing.app.world import SnapshotFile
+from farthing.cache.entry import Shared
 from farthing.cache.flights import Flights
 from farthing.cache.memory import Memory
 from farthing.cache.semantic.client import SemanticClient
@@ -106,7 +108,7 @@ async def _serve(settings: config.Settings, index: int, env: Mapping[str, str], 
         limiting = _limiting(settings, env, name, world)
         stack.callback(lambda: siblings.save(metrics.tally(_gauges(file, limiting, reuse))))
         stack.push_async_callback(limiting.close)
-        reuse = _reuse(settings, world, stack)
+        reuse = _reuse(settings, env, world, stack)
         upstream = HttpUpstream(_limits(settings.gateway), guard=guard)
         stack.push_async_callback(upstream.aclose)
         parts = Parts(
@@ -182,23 +184,42 @@ def _gauges(file: SnapshotFile, limiting: Limiting, reuse: Reuse) -> dict[str, f
     }
 
 
-def _reuse(settings: config.Settings, world: World, stack: contextlib.AsyncExitStack) -> Reuse:
-    """The caches. Those that cannot be opened are left out: a request does not need them."""
-    shared, semantic = None, SemanticClient(settings.cache_socket)
-    if any(rules.exact == "on" or rules.semantic != "off" for rules in settings.cache.namespaces.values()):
-        try:
-            shared = OnDisk(settings.cache_folder / "answers.db", limit=settings.cache.max_bytes, clock=_now)
-        except UnavailableError as problem:
-            _log.error("answers are kept in each worker's memory only: %s", problem)
+def _reuse(settings: config.Settings, env: Mapping[str, str], world: World, stack: contextlib.AsyncExitStack) -> Reuse:
+    """The caches. What cannot be opened is left out: a request does not need it."""
     settings.run.mkdir(parents=True, exist_ok=True, mode=0o700)
-    flights = Flights(settings.run / "cache.flights")
+    semantic = SemanticClient(settings.cache_socket)
     reuse = Reuse(
-        world.cache, memory=Memory(settings.cache.memory), flights=flights, shared=shared, semantic=semantic, clock=_now
+        world.cache,
+        memory=Memory(settings.cache.memory),
+        flights=Flights(settings.run / "cache.flights"),
+        shared=_shared_answers(settings, env),
+        semantic=semantic,
+        clock=_now,
     )
-    semantic.start()
     stack.push_async_callback(reuse.aclose)
-    stack.push_async_callback(semantic.aclose)
+    if any(rules.semantic != "off" for rules in settings.cache.namespaces.values()):
+        semantic.start()
+        stack.push_async_callback(semantic.aclose)
     return reuse
+
+
+def _shared_answers(settings: config.Settings, env: Mapping[str, str]) -> Shared | None:
+    """The store of answers that this worker shares with others; ``None`` where nothing is kept, or it cannot be."""
+    kinds = [(rules.exact, rules.embeddings, rules.semantic) for rules in settings.cache.namespaces.values()]
+    if not any("on" in (exact, embeddings) or semantic != "off" for exact, embeddings, semantic in kinds):
+        return None
+    limit, url = settings.cache.max_bytes, settings.state_url(env)
+    if is_postgres(url):
+        from farthing.cache.postgres import OnPostgres
+
+        shared = OnPostgres(url, limit=limit, clock=_now)
+        shared.start()
+        return shared
+    try:
+        return OnDisk(answers_file(settings), limit=limit, clock=_now)
+    except UnavailableError as problem:
+        _log.error("answers are kept in each worker's memory only: %s", problem)
+        return None
 
 
 def _limiting(settings: config.Settings, env: Mapping[str, str], worker: str, world: World) -> Limiting:

@@ -10,23 +10,18 @@ import os
 import sqlite3
 import struct
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-import msgspec
-
-from farthing.cache.entry import Amount, Entry, Kind, Purge
-from farthing.core.errors import InputError, UnavailableError
-from farthing.core.nouns import Scope
+from farthing.cache.entry import Amount, Entry, Purge
+from farthing.cache.rows import COLUMNS, conditions, entry_of, row_of
+from farthing.core.errors import UnavailableError
 
 T = TypeVar("T")
 
 BUSY_SECONDS = 5.0
-ROOM_TO_MAKE = 0.05
-"""Share of the limit that is freed at once when it is reached, so that not every write has to."""
-
 STEP = 256
 """Entries that are let go in one transaction."""
 
@@ -34,8 +29,8 @@ _NUMBER = struct.Struct("<Q")
 _SCHEMA = """
 create table if not exists entries (
     key blob primary key, kind text not null, namespace text not null, tenant text not null, epoch text not null,
-    org text not null, team text not null, project text not null, environment text not null, feature text not null,
-    customer text not null, user text not null, "key_name" text not null,
+    of_org text not null, of_team text not null, of_project text not null, of_environment text not null,
+    of_feature text not null, of_customer text not null, of_user text not null, of_key text not null,
     made real not null, expires real not null, used real not null, size integer not null,
     about blob not null, body blob not null
 );
@@ -48,8 +43,6 @@ create trigger if not exists entry_added after insert on entries begin
 create trigger if not exists entry_gone after delete on entries begin
     update held set entries = entries - 1, bytes = bytes - old.size; end;
 """
-_SCOPE = ("org", "team", "project", "environment", "feature", "customer", "user", "key")
-_COLUMNS = {name: "key_name" if name == "key" else name for name in _SCOPE}
 
 
 class DiskStore:
@@ -86,15 +79,15 @@ class DiskStore:
             marks = ",".join("?" * len(some))
             query = f"select key, about, body from entries where key in ({marks}) and (expires = 0 or expires > ?)"  # noqa: S608 - marks only
             for key, about, body in self._rows(query, (*some, now)):
-                entry = _decoded(about, body)
+                entry = entry_of(about, body)
                 if entry is not None:
                     found[key] = entry
         return found
 
     def put(self, entries: Iterable[Entry], now: float) -> bool:
         """Keep them, and let go of what was not used for longest where there is no room. Whether that was done."""
-        rows = [_row(entry, now) for entry in entries if entry.size <= self._limit]
-        marks = ",".join("?" * 19)
+        rows = [row_of(entry, now) for entry in entries if entry.size <= self._limit]
+        marks = ",".join("?" * len(COLUMNS))
         try:
             self._write(lambda: self._database.executemany(f"insert or replace into entries values ({marks})", rows))  # noqa: S608 - marks only
             self._make_room()
@@ -149,13 +142,10 @@ class DiskStore:
         self._generation.close()
 
     def _make_room(self) -> None:
-        held = self.amount()
-        if held.bytes <= self._limit:
-            return
-        goal = self._limit * (1 - ROOM_TO_MAKE)
-        while held.bytes > goal and held.entries:
-            self._delete("rowid in (select rowid from entries order by used limit ?)", (STEP,))
-            held = self.amount()
+        while beyond := self.amount().beyond(self._limit):
+            oldest = "rowid in (select rowid from entries order by used limit ?)"
+            if not self._delete(oldest, (min(beyond, STEP),)):
+                return
 
     def _delete(self, where: str, values: Sequence[Any]) -> int:
         def run() -> int:
@@ -209,38 +199,6 @@ class Generation:
         self._map.close()
 
 
-def conditions(what: Purge) -> tuple[str, tuple[Any, ...]]:
-    """A purge as SQL: its condition with marks, and their values. Raises ``InputError`` for what makes no sense."""
-    parts, values = ["1 = 1"], list[Any]()
-    if what.entry:
-        parts.append("key = ?")
-        values.append(entry_key(what.entry))
-    for name in ("namespace", "epoch"):
-        if getattr(what, name):
-            parts.append(f"{name} = ?")
-            values.append(getattr(what, name))
-    for name, value in what.scope.items():
-        if name not in _COLUMNS:
-            raise InputError(
-                "not a field of a scope", field="scope", value=name, remedy=f"Known are {', '.join(_SCOPE)}"
-            )
-        parts.append(f"{_COLUMNS[name]} = ?")
-        values.append(value)
-    if what.before:
-        parts.append("made < ?")
-        values.append(what.before)
-    return " and ".join(parts), tuple(values)
-
-
-def entry_key(text: str) -> bytes:
-    """The key that people write as hex. Raises ``InputError`` for what is none."""
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        remedy = "Copy the entry's id from the request or from the Cache page"
-        raise InputError("not an entry's id", field="entry", value=text, remedy=remedy) from None
-
-
 def _opened(file: Path) -> sqlite3.Connection:
     database = sqlite3.connect(file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
@@ -254,28 +212,5 @@ def _opened(file: Path) -> sqlite3.Connection:
     return database
 
 
-def _row(entry: Entry, now: float) -> tuple[Any, ...]:
-    bare = msgspec.structs.replace(entry, body=b"")
-    scope: Mapping[str, str] = msgspec.structs.asdict(entry.scope)
-    who = [scope[name] for name in _SCOPE]
-    return (
-        entry.key, entry.kind.value, entry.namespace, entry.tenant, entry.epoch, *who,
-        entry.made, entry.expires, now, entry.size, _ABOUT.encode(bare), entry.body,
-    )  # fmt: skip
-
-
-def _decoded(about: bytes, body: bytes) -> Entry | None:
-    """The entry in a row; ``None`` for one that another release wrote."""
-    try:
-        return msgspec.structs.replace(msgspec.msgpack.decode(about, type=Entry), body=body)
-    except msgspec.DecodeError:
-        return None
-
-
 def _slices(items: list[bytes], size: int) -> Iterable[list[bytes]]:
     return (items[at : at + size] for at in range(0, len(items), size))
-
-
-_ABOUT = msgspec.msgpack.Encoder()
-
-__all__ = ["DiskStore", "Generation", "Kind", "Scope", "conditions", "entry_key"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from math import ceil
 from typing import Protocol
 
 import msgspec
@@ -9,6 +10,8 @@ import msgspec
 from farthing.core.nouns import Scope
 
 KEY_BYTES = 32
+ROOM = 0.05
+"""Share of a limit that is freed at once when it is reached, so that not every write has to."""
 
 
 class Kind(StrEnum):
@@ -83,6 +86,12 @@ class Amount(msgspec.Struct, frozen=True, kw_only=True):
 
     entries: int = 0
     bytes: int = 0
+
+    def beyond(self, limit: int) -> int:
+        """About how many entries have to go so that there is some room below a limit; 0 while it is kept."""
+        if self.bytes <= limit:
+            return 0
+        return max(1, ceil(self.entries * (self.bytes - limit * (1 - ROOM)) / self.bytes))
 
 
 class Shared(Protocol):
