@@ -17,6 +17,7 @@ REQUEST = {
     "x-farthing-category": "Which part of a budget pays, such as `training`, `inference` or `research`, "
     "where the key leaves it open. Without it: `inference`.",
     "x-farthing-cap": "`off`: refuse the request where a budget covers only a shorter answer than it asks for.",
+    "x-farthing-cache": "`off`: neither answered from a cache nor kept; `refresh`: asked afresh and kept.",
     "x-farthing-provider": "Which account an upload to `/v1/files`, or a batch of messages, goes to. "
     "Refused elsewhere.",
     "x-farthing-key": "Reserved. It is accepted and has no meaning yet.",
@@ -30,6 +31,11 @@ RESPONSE = {
     "x-farthing-cost": "What it cost in USD, or `unpriced`. Not on streams, whose cost is known only at their end.",
     "x-farthing-unpriced": "Why there is no cost.",
     "x-farthing-output-capped": "The answer was limited to so many tokens, as a budget covers no more.",
+    "x-farthing-cache": "`exact`, `semantic` or `embeddings`, where the answer came from a cache.",
+    "x-farthing-cache-entry": "The entry that answered: `farthing cache wrong ENTRY` removes it.",
+    "x-farthing-cache-confidence": "How probable it is that a semantic hit is right, by what was measured.",
+    "x-farthing-saved": "What the answer would have cost in USD now, had it not come from a cache.",
+    "age": "How many seconds ago an answer from a cache was made.",
     "x-farthing-limit": "The limit that refused the request: `farthing budget show ID`.",
     "retry-after, retry-after-ms, x-should-retry": "As the provider sent them; of a refusal by a limit, when it starts "
     "anew and whether an SDK should wait for that.",

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, cast, get_args, get_origin
 
 import msgspec
 
 from docs.writers.markdown import code, prose, sentences, summary, table
+from farthing.cache.settings import CacheSettings, JudgeSettings, NamespaceSettings
 from farthing.config import DETECTED, SettingsFile
 from farthing.core.nouns import Objective
 from farthing.gateway.limits.settings import LimitSettings
@@ -37,9 +38,48 @@ SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "alerts": AlertSettings,
     "alerts.targets": AlertTarget,
     "limits": LimitSettings,
+    "cache": CacheSettings,
+    "cache.judge": JudgeSettings,
+    "cache.namespaces.NAME": NamespaceSettings,
 }
 
+_CACHED = "cache.namespaces.NAME"
+
 MEANINGS: Mapping[str, str] = {
+    "cache.memory": "Bytes of answers in each worker's own memory.",
+    "cache.max_bytes": "Bytes of answers that the workers share, on disk or in the state's Postgres.",
+    "cache.max_answer": "Bytes of the largest answer that is kept.",
+    "cache.wait_seconds": "How long a request waits for an identical one that is under way.",
+    "cache.embedding": "What turns questions into vectors: `wordllama`, which is built in, or `endpoint`, a model of "
+    "the gateway's own.",
+    "cache.embedding_model": "That model's name.",
+    "cache.embedding_key": "The Farthing key that pays for it, as a reference.",
+    "cache.entries": "Questions that the semantic cache keeps at most.",
+    "cache.lookup_ms": "The semantic cache answers within so many milliseconds, or the request goes on without.",
+    "cache.judge.model": "The model that is asked, later, whether two questions have the same answer; empty: none is.",
+    "cache.judge.key": "The Farthing key that pays for it, as a reference.",
+    "cache.judge.per_hour": "How often it is asked at most.",
+    f"{_CACHED}.where": "Scope fields and `model` that requests must have to belong here. Of the namespaces that fit, "
+    "the one that says most claims a request; `default` gets what is left.",
+    f"{_CACHED}.exact": "Whether identical requests are answered from the cache. `shadow` measures what that would "
+    "save, and answers nothing.",
+    f"{_CACHED}.semantic": "Whether questions that mean the same are.",
+    f"{_CACHED}.embeddings": "Whether vectors of texts that were embedded before are reused.",
+    f"{_CACHED}.ttl": "Seconds that an answer serves identical requests; 0 is for ever.",
+    f"{_CACHED}.semantic_ttl": "Seconds that it serves questions that mean the same; 0 is for ever.",
+    f"{_CACHED}.embedding_ttl": "Seconds that a vector is kept; 0 is for ever.",
+    f"{_CACHED}.target": "Share of all requests that may get a wrong answer from the semantic cache.",
+    f"{_CACHED}.policy": "The `verifier` that learns, or the plain rule `cosine`, for comparison only.",
+    f"{_CACHED}.threshold": "Least similarity that the plain rule serves.",
+    f"{_CACHED}.shadow": "Share of would-be hits that are asked anyway, to measure how often they are wrong.",
+    f"{_CACHED}.max_temperature": "Requests that say a higher one are neither answered from a cache nor kept.",
+    f"{_CACHED}.allow": "What is reused although it usually is not: `tools` (results of tools are in play), `time` "
+    "(questions about now), `personal` (about the one who asks), `refusals`.",
+    f"{_CACHED}.epoch": "Change it, and nothing older is served.",
+    f"{_CACHED}.isolate": "Scope fields between whose values nothing is shared; `org` and `customer` always are.",
+    f"{_CACHED}.quota": "Entries that one key may add to the semantic cache in an hour.",
+    f"{_CACHED}.user_quota": "Entries that one user may add in an hour.",
+    f"{_CACHED}.warm": "Whether answers that are asked for again and again are renewed before they expire.",
     "alerts.targets": "Who is told; without any, notices are only listed.",
     "login.oidc.client_id": "What the identity provider calls this installation.",
     "login.oidc.client_secret": "Its secret there, as a reference: `env:NAME`, `file:PATH` or `secret:NAME`.",
@@ -149,6 +189,8 @@ def _section(section: str, struct: type[msgspec.Struct]) -> str:
 
 
 def _type(hint: Any) -> str:
+    if get_origin(hint) is Annotated:
+        return _type(get_args(hint)[0])
     inner = [a for a in get_args(hint) if a is not ...]
     origin = get_origin(hint)
     if origin in (tuple, frozenset):
@@ -172,7 +214,9 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
 
 def _toml(value: Any) -> str:
     match value:
-        case frozenset() | tuple():
+        case frozenset():
+            return _toml(tuple(sorted(cast("frozenset[str]", value))))
+        case tuple():
             plain = (item for item in value if not isinstance(item, msgspec.Struct))
             return f"[{', '.join(map(_toml, plain)) or ('…' if value else '')}]"
         case dict():

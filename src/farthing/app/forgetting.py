@@ -1,14 +1,18 @@
 """Forgetting what the caches hold: everywhere it may be, or with an error that says where it still is."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from farthing import config
+from farthing.app.chores import Chore
+from farthing.app.local import Local
 from farthing.cache.disk import DiskStore
 from farthing.cache.entry import Amount, Purge
 from farthing.core.errors import NotFoundError
+
+EXPIRE_SECONDS = 60.0
 
 
 class Answers(Protocol):
@@ -73,6 +77,18 @@ def report_wrong(settings: config.Settings, env: Mapping[str, str], entry: str, 
     if not removed:
         raise NotFoundError("cache entry", entry, remedy="It expired, or was removed before")
     return removed if wrong else 0
+
+
+def cache_chore(local: Callable[[], Local]) -> Chore:
+    """Removes what expired, and keeps the shared store below its limit."""
+
+    def expire() -> str:
+        now = local()
+        with answers(now.settings, now.env) as store:
+            gone = 0 if store is None else store.expire(now.now().timestamp())
+        return f"{gone} answers expired" if gone else "up to date"
+
+    return Chore(name="cache", every=EXPIRE_SECONDS, work=expire, remedy="Check state.url, or remove cache/answers.db")
 
 
 def answers_file(settings: config.Settings) -> Path:

@@ -5,10 +5,12 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from farthing.cache.settings import DEFAULT, CacheSettings
 from farthing.config.references import REDACTED, REFERENCE, is_reference, resolve_secret
 from farthing.config.sealed import vault
 from farthing.config.settings import Settings
 from farthing.core.errors import ConfigError, InputError, NotFoundError, UnavailableError
+from farthing.core.nouns import Scope
 from farthing.core.toml import At, Source, nearest
 from farthing.gateway.settings import HedgeSettings, ProviderSettings
 from farthing.gateway.vendors import provider
@@ -44,6 +46,7 @@ def broken(settings: Settings, source: Source) -> Iterator[ConfigError]:
     for at, value, message, remedy in flaws(settings.approvals):
         yield source.problem(message, ("approvals", *at), value, remedy)
     yield from _alerts(settings.alerts, source)
+    yield from _caches(settings.cache, source)
     for name, account in settings.providers.items():
         yield from account_problems(name, account, source)
     yield from _aliases(settings, source)
@@ -110,6 +113,28 @@ def _login(settings: Settings, source: Source) -> Iterator[ConfigError]:
         )
     if oidc.scopes and "openid" not in oidc.scopes:
         yield source.problem("without openid there is no login", (*at, "scopes"), oidc.scopes, 'Add "openid"')
+
+
+def _caches(cache: CacheSettings, source: Source) -> Iterator[ConfigError]:
+    """Namespaces claim by fields that exist; whoever asks a model needs its name and a key that pays."""
+    known = (*Scope.__struct_fields__, "model")
+    for name, rules in cache.namespaces.items():
+        for field, value in rules.where.items():
+            if field not in known:
+                at = ("cache", "namespaces", name, "where", field)
+                yield source.problem("not a field of a scope", at, value, nearest(field, known) or ", ".join(known))
+        if name == DEFAULT and rules.where:
+            at = ("cache", "namespaces", name, "where")
+            yield source.problem("default takes what is left", at, rules.where, "Give it another name, or no where")
+    if cache.embedding == "endpoint" and not cache.embedding_model:
+        yield source.problem("which model?", ("cache", "embedding_model"), "", "Name a model that the gateway knows")
+    needs = (("embedding_key", cache.embedding_key, cache.embedding == "endpoint"),)
+    for place, key, needed in (*needs, ("judge.key", cache.judge.key, bool(cache.judge.model))):
+        at = ("cache", *place.split("."))
+        if needed and not key:
+            yield source.problem("a Farthing key has to pay for it", at, "", REFERENCE)
+        elif key and not is_reference(key):
+            yield source.problem("a secret may not stand in settings", at, REDACTED, REFERENCE)
 
 
 def _alerts(alerts: AlertSettings, source: Source) -> Iterator[ConfigError]:

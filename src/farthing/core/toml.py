@@ -5,7 +5,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, cast, get_args, get_origin
+from typing import Annotated, Any, cast, get_args, get_origin
 
 import msgspec
 
@@ -104,6 +104,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 def wanted(to: Any) -> str:
     """A remedy for a value of the wrong type: what to write."""
+    if get_origin(to) is Annotated:
+        return wanted(get_args(to)[0])
     words: Mapping[Any, str] = {
         bool: "true or false",
         int: "a whole number",
