@@ -48,6 +48,18 @@ Say = Callable[[str], None]
 Show = Callable[[str], object]
 """Opens a page in a browser."""
 
+_CACHES = """
+[cache.namespaces.faq]
+where = { feature = "faq" }
+exact = "on"
+semantic = "on"
+
+[cache.namespaces.handbook]
+where = { feature = "embed-documents" }
+embeddings = "on"
+"""
+"""What the demo's company reuses. Of everything else it measures what that would save."""
+
 HISTORY_DAYS = 14
 HISTORY_A_DAY = 3000
 BILL_DAYS = 30
@@ -149,6 +161,7 @@ def _prepare(plan: Plan, providers: str) -> Local:
     for alias, places in ALIASES.items():
         targets = ", ".join(f'{{ provider = "{provider}", model = "{model}" }}' for provider, model in places)
         lines.append(f"[models.{json.dumps(alias)}]\ntargets = [{targets}]\n")
+    lines.append(_CACHES)
     key = plan.home / "provider.key"
     key.write_text("simulated")
     key.chmod(0o600)

@@ -139,6 +139,15 @@ class RequestFact(msgspec.Struct, frozen=True, kw_only=True):
     tags: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
 
 
+CACHE_TAG = "farthing.cache"
+"""The tag that says what a cache did, or would have done, for a request."""
+
+CACHE_NAMESPACE_TAG = "farthing.cache.namespace"
+CACHE_ENTRY_TAG = "farthing.cache.entry"
+CACHE_PROVIDER = "cache"
+"""The provider of answers that came from a cache, as the ledger names it; ``cache/exact`` is such an offer."""
+
+
 def last_word(facts: Sequence[RequestFact]) -> RequestFact:
     """The attempt that says how a request ended: the last that answered, or the last of all.
 

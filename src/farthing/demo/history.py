@@ -12,7 +12,16 @@ from decimal import Decimal
 import msgspec
 
 from farthing.catalog.price import price_at
-from farthing.core.facts import ErrorKind, Operation, RequestFact, Source, Status
+from farthing.core.facts import (
+    CACHE_NAMESPACE_TAG,
+    CACHE_PROVIDER,
+    CACHE_TAG,
+    ErrorKind,
+    Operation,
+    RequestFact,
+    Source,
+    Status,
+)
 from farthing.core.money import Money
 from farthing.core.nouns import Offer, Quote, Scope
 from farthing.core.units import CACHE_READ, INPUT, OUTPUT, Usage
@@ -81,7 +90,34 @@ def _fact(feature: Feature, offers: Offers, at: datetime, dice: random.Random) -
     )
     if dice.random() < _FAILED:
         return _refused(begun)
-    return _priced(begun, usage, quotes[place], next(iter(quotes.values())))
+    priced = _priced(begun, usage, quotes[place], next(iter(quotes.values())))
+    return _considered(priced, dice) if feature.faq else priced
+
+
+def _considered(asked: RequestFact, dice: random.Random) -> RequestFact:
+    """A question that comes again and again, as the caches of those days saw it."""
+    (kind,) = dice.choices(("exact", "semantic", "sampled", "miss"), weights=(18, 27, 3, 52))
+    tags = {CACHE_TAG: kind, CACHE_NAMESPACE_TAG: asked.scope.feature}
+    if kind not in ("exact", "semantic"):
+        return msgspec.structs.replace(asked, tags=tags)
+    return msgspec.structs.replace(
+        asked,
+        attempt=0,
+        status=Status.CACHE_HIT,
+        provider=CACHE_PROVIDER,
+        offer=f"{CACHE_PROVIDER}/{kind}",
+        total_ms=round(dice.lognormvariate(0.6, 0.4), 1),
+        ttft_ms=None,
+        usage={},
+        usage_source=Source.NONE,
+        input_tokens=0,
+        cache_read_tokens=0,
+        output_tokens=0,
+        cost=Decimal(0),
+        lines=(),
+        baseline_cost=asked.cost,
+        tags=tags,
+    )
 
 
 def _refused(begun: RequestFact) -> RequestFact:

@@ -11,6 +11,8 @@ from typing import Any, cast
 
 import msgspec
 
+from farthing.demo.faq import faq
+
 CACHE_BLOCK = 128
 CACHE_FLOOR = 1024
 """Prompt caching starts at 1,024 tokens and grows in blocks of 128 (OpenAI, prompt caching guide, 2026)."""
@@ -72,7 +74,10 @@ class Mind:
         wanted = max(4, int(dice.lognormvariate(4.1, 0.6)))
         length = min(wanted, turn.limit or wanted)
         reasoning = int(dice.lognormvariate(4.6, 0.5)) if turn.reasons else 0
-        pieces = tuple(f"{' ' if i else ''}{dice.choice(_WORDS)}" for i in range(length))
+        known = faq().answer(turn.prompt).split()
+        if known:
+            wanted = length = len(known)
+        pieces = tuple(f"{' ' if i else ''}{known[i] if known else dice.choice(_WORDS)}" for i in range(length))
         return Reply(
             id=digest.hex()[:24],
             pieces=() if turn.tool else pieces,

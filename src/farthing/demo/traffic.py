@@ -11,6 +11,7 @@ import aiohttp
 import msgspec
 
 from farthing.demo.company import FEATURES, Feature
+from farthing.demo.faq import faq
 
 JSON = dict[str, Any]
 
@@ -86,9 +87,10 @@ class Traffic:
 
 def body_of(feature: Feature, dice: random.Random) -> JSON:
     """One request of a feature in its own dialect."""
-    question = _text(f"{feature.name} about {dice.choice(_TOPICS)}", _around(feature.question, dice))
+    question = faq().question(dice) if feature.faq else _question(feature, dice)
     if feature.operation == "embeddings":
-        return {"model": feature.model, "input": [question]}
+        passages = [f"{question} Passage {dice.randrange(_PASSAGES)}." for _ in range(_AT_ONCE)]
+        return {"model": feature.model, "input": passages}
     system = _text(f"You are the {feature.name or 'helpful'} service. Follow the house style.", feature.system)
     if dice.random() < feature.tools:
         question += " Use the tool."
@@ -105,6 +107,18 @@ def body_of(feature: Feature, dice: random.Random) -> JSON:
     function: JSON = {"name": "look_up", "description": "Look something up", "parameters": _SCHEMA}
     tools = [{"type": "function", "function": function}] if feature.tools else None
     return {**body, "max_tokens": feature.limit, "messages": turns, **({"tools": tools} if tools else {})}
+
+
+_PASSAGES = 60
+"""So many passages of the handbook are embedded again and again, so many at once:"""
+
+_AT_ONCE = 4
+
+
+def _question(feature: Feature, dice: random.Random) -> str:
+    if feature.operation == "embeddings":
+        return _text("The handbook", feature.question // _AT_ONCE)
+    return _text(f"{feature.name} about {dice.choice(_TOPICS)}", _around(feature.question, dice))
 
 
 _SCHEMA: JSON = {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]}

@@ -7,21 +7,21 @@ from time import perf_counter
 import msgspec
 
 from farthing.cache.entry import Entry
-from farthing.core.facts import RequestFact, Source, Status
+from farthing.core.facts import (
+    CACHE_ENTRY_TAG,
+    CACHE_NAMESPACE_TAG,
+    CACHE_PROVIDER,
+    CACHE_TAG,
+    RequestFact,
+    Source,
+    Status,
+)
 from farthing.core.units import Unit, Usage
 from farthing.gateway.attempt import request_id_headers
 from farthing.gateway.client import Client, Reply
 from farthing.gateway.meter import at_baseline, fixed
 from farthing.gateway.ports import Call, Headers, Route
 
-PROVIDER = "cache"
-"""The provider of answers that came from a cache, as the ledger names it."""
-
-KIND_TAG = "farthing.cache"
-"""The tag that says what a cache did, or would have done, for a request."""
-
-NAMESPACE_TAG = "farthing.cache.namespace"
-ENTRY_TAG = "farthing.cache.entry"
 WOULD = "would_"
 """Before the kind: it would have been answered so, if the cache were on."""
 
@@ -49,7 +49,7 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 def marked(labels: Mapping[str, str], kind: str, namespace: str) -> dict[str, str]:
     """A call's labels with what a cache has to say about it."""
-    return {**labels, KIND_TAG: kind, NAMESPACE_TAG: namespace}
+    return {**labels, CACHE_TAG: kind, CACHE_NAMESPACE_TAG: namespace}
 
 
 def hit_fact(call: Call, route: Route, hit: Hit, *, worker: str, began: float) -> RequestFact:
@@ -67,8 +67,8 @@ def hit_fact(call: Call, route: Route, hit: Hit, *, worker: str, began: float) -
         worker=worker,
         stream=call.stream,
         key_id=call.caller.key_id,
-        provider=PROVIDER,
-        offer=f"{PROVIDER}/{hit.kind}",
+        provider=CACHE_PROVIDER,
+        offer=f"{CACHE_PROVIDER}/{hit.kind}",
         model=entry.model,
         served_model=entry.served,
         http_status=200,
@@ -81,7 +81,7 @@ def hit_fact(call: Call, route: Route, hit: Hit, *, worker: str, began: float) -
         cost_source=Source.CATALOG,
         baseline_offer=route.decision.baseline,
         decision=route.record,
-        tags={**marked(call.labels, hit.kind, hit.namespace), ENTRY_TAG: entry.key.hex()},
+        tags={**marked(call.labels, hit.kind, hit.namespace), CACHE_ENTRY_TAG: entry.key.hex()},
     )
     return msgspec.structs.replace(fact, baseline_cost=avoided(fact, entry, route))
 
