@@ -1,7 +1,8 @@
 """Reuse of answers, embeddings, features and files, so that nothing is paid for twice.
 
-For pipelines of your own: ``FeatureCache`` keeps what functions compute, ``ModelCache`` files that were downloaded. Both
-are loaded when they are first named: the gateway's workers, which use other parts of this package, carry nothing of them.
+For pipelines of your own: ``FeatureCache`` keeps what functions compute, ``ModelCache`` files that were downloaded.
+Both are loaded when they are first named: the gateway's workers, which use other parts of this package, carry nothing
+of them.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,0 +1,1 @@
+"""Caches of features and of model files on disk, for pipelines of the user's own."""
