@@ -147,19 +147,6 @@ _THINGS = (
     "parcel", "invoice", "refund", "voucher", "account", "password", "delivery", "warranty", "contract", "battery",
     "printer", "router",
 )  # fmt: skip
-    "parcel",
-    "invoice",
-    "refund",
-    "voucher",
-    "account",
-    "password",
-    "delivery",
-    "warranty",
-    "contract",
-    "battery",
-    "printer",
-    "router",
-]
 
 
 def _embeddings(home: Path, *, quick: bool) -> Figure:
