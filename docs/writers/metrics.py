@@ -28,6 +28,8 @@ MEANINGS: Mapping[str, str] = {
     "farthing_in_flight": "Requests under way.",
     "farthing_snapshot_made_seconds": "When the snapshot in use was made, in Unix time. A new one is made when "
     "settings, keys, providers or prices change.",
+    "farthing_cache_entries": "Answers and vectors in the worker's own memory.",
+    "farthing_cache_bytes": "What they take.",
     "farthing_resident_bytes": "Memory of the worker, where the system tells.",
     "farthing_further_attempts_total": "Attempts beyond the first of their requests, by why they were made: `retry`, "
     "`failover` or `hedge`.",
