@@ -181,3 +181,26 @@ def test_it_learns_by_itself_when_it_may_answer(product):
             assert n > 50
     assert hits > 300
     assert wrong <= 0.02 * 1200
+
+
+def test_a_purge_reaches_memory_disk_and_index(product):
+    token = product.key("--team", "purged")
+    kept(product, token, FIRST, user="ann")
+    kept(product, token, "Which countries do you deliver to?", user="bob")
+    assert ask(product, token, SECOND)[0] == "semantic"
+    done = product.cli("cache", "purge", "--user", "ann", "--yes", "-o", "json")
+    assert json.loads(done.stdout)
+    assert ask(product, token, "To which countries do you deliver?")[0] == "semantic"
+    assert ask(product, token, SECOND)[0] is None
+    files = [f.read_bytes() for f in (product.home / "cache").rglob("*") if f.is_file()]
+    assert not any(FIRST.encode() in f or b"\xa3ann" in f for f in files)
+
+
+def test_a_hit_that_was_wrong_is_removed(product):
+    token = product.key("--team", "judged")
+    kept(product, token, FIRST)
+    kind, _, headers = ask(product, token, SECOND)
+    assert kind == "semantic"
+    time.sleep(0.3)
+    product.cli("cache", "wrong", headers["x-farthing-cache-entry"], "--question", SECOND)
+    assert ask(product, token, SECOND)[0] is None
