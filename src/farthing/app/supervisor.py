@@ -1,9 +1,9 @@
 """``farthing up``: the processes of one machine, kept alive.
 
-It starts one control process and N gateway workers, each a program of its own (nothing is forked after start), and
-starts them again when they die, whatever killed them. On SIGTERM, SIGINT or SIGHUP the workers finish what they
-have begun, then the control process drains the journal. If the supervisor itself is killed its children notice
-and end in the same manner.
+It starts one control process, N gateway workers and, where it is wanted, the semantic cache, each a program of its
+own (nothing is forked after start), and starts them again when they die, whatever killed them. On SIGTERM, SIGINT or
+SIGHUP the workers finish what they have begun, then the control process drains the journal. If the supervisor itself
+is killed its children notice and end in the same manner.
 """
 
 import os
@@ -93,11 +93,15 @@ class Program:
 
 
 class Fleet(msgspec.Struct, frozen=True, kw_only=True):
-    """The programs of one machine. ``drain`` does what a control process does last, if that was killed."""
+    """The programs of one machine. ``drain`` does what a control process does last, if that was killed.
+
+    ``aside`` are those that the others do without: nothing waits for them to start, and their end stops nobody.
+    """
 
     control: Program
     workers: tuple[Program, ...]
     drain: Program
+    aside: tuple[Program, ...] = ()
 
 
 class Supervisor:
@@ -107,6 +111,7 @@ class Supervisor:
         self._control = fleet.control
         self._workers = fleet.workers
         self._drain = fleet.drain
+        self._aside = fleet.aside
         self._drain_seconds = drain_seconds
         self._say = say
         self._signals = 0
@@ -134,7 +139,7 @@ class Supervisor:
         self._signals += 1
 
     def _start(self) -> None:
-        for program in (self._control, *self._workers):
+        for program in (self._control, *self._workers, *self._aside):
             program.start(time.monotonic())
 
     def _until_ready(self, ready: Callable[[], bool]) -> None:
@@ -154,7 +159,7 @@ class Supervisor:
 
     def _watch(self) -> None:
         while not self._signals:
-            for program in (self._control, *self._workers):
+            for program in (self._control, *self._workers, *self._aside):
                 program.revive(time.monotonic(), self._say)
             time.sleep(POLL_SECONDS)
 
@@ -167,8 +172,9 @@ class Supervisor:
         for worker in self._workers:
             worker.signal(signal.SIGTERM)
         self._wait(self._workers, self._drain_seconds + WORKER_MARGIN_SECONDS)
-        self._control.signal(signal.SIGTERM)
-        self._wait((self._control,), CONTROL_STOP_SECONDS)
+        for program in (self._control, *self._aside):
+            program.signal(signal.SIGTERM)
+        self._wait((self._control, *self._aside), CONTROL_STOP_SECONDS)
         if self._was_ready and self._control.exit_code() != 0:
             self._drain.start(time.monotonic())
             self._wait((self._drain,), CONTROL_STOP_SECONDS)
@@ -184,20 +190,27 @@ class Supervisor:
             program.wait(WORKER_MARGIN_SECONDS)
 
 
-def fleet(env: Mapping[str, str], *, config_file: Path | None, workers: int, lock: int) -> Fleet:
+def fleet(env: Mapping[str, str], *, config_file: Path | None, workers: int, lock: int, semantic: bool) -> Fleet:
     """The programs, not started yet. What ``env`` sets wins over the settings file.
 
-    ``lock`` is the descriptor of the folder's lock, which the control process holds as long as it lives.
+    ``lock`` is the descriptor of the folder's lock, which the control process holds as long as it lives. ``semantic``:
+    the semantic cache runs as well.
     """
     python = [sys.executable, "-m"]
     common = ["--parent", str(os.getpid()), *(["--config", str(config_file)] if config_file else [])]
     control = [*python, "farthing.app.control", *common]
     worker = [*python, "farthing.app.worker", *common, "--index"]
+    cache = [*python, "farthing.app.cache", *common]
     return Fleet(
         control=Program("control process", control, env, keep=(lock,)),
         workers=tuple(Program(f"worker {index}", [*worker, str(index)], env) for index in range(workers)),
         drain=Program("last drain", [*control, "--drain"], env, keep=(lock,)),
+        aside=(Program("semantic cache", cache, {**_ONE_THREAD, **env}),) if semantic else (),
     )
+
+
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+"""A fit or an embedding takes one core; the others are the workers'."""
 
 
 def _pause(failures: int) -> float:

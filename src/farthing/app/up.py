@@ -32,7 +32,13 @@ def run(env: Mapping[str, str], *, config_file: Path | None, say: Say) -> None:
         }
         local = Local.open(config_file=config_file, env=settled)
         token = admin_token(settings.admin_token)
-        programs = fleet(settled, config_file=config_file, workers=gateway.workers, lock=lock.descriptor)
+        programs = fleet(
+            settled,
+            config_file=config_file,
+            workers=gateway.workers,
+            lock=lock.descriptor,
+            semantic=any(rules.semantic != "off" for rules in settings.cache.namespaces.values()),
+        )
         supervisor = Supervisor(programs, drain_seconds=gateway.drain_seconds, say=say)
         places = _Places(local)
         supervisor.run(ready=places.answer, on_ready=lambda: places.tell(say, token))

@@ -62,7 +62,7 @@ class Found(msgspec.Struct, frozen=True, array_like=True, tag="found", gc=False)
 class Learn(msgspec.Struct, frozen=True, array_like=True, tag="learn", gc=False):
     """A question was answered afresh, completely, and the answer stands in the shared store as ``key``.
 
-    ``cost`` is decimal text, what the answer cost; ``expires`` seconds since the epoch, 0 for never. With a ``ticket``
+    ``cost`` is decimal text, empty for unpriced; ``expires`` seconds since the epoch, 0 for never. With a ``ticket``
     the process knows the question. Without one, as in warming, the rest is given.
     """
 
@@ -80,7 +80,7 @@ class Learn(msgspec.Struct, frozen=True, array_like=True, tag="learn", gc=False)
 
 
 class Served(msgspec.Struct, frozen=True, array_like=True, tag="served", gc=False):
-    """The entry was really served. ``saved`` is decimal text: what the answer would have cost."""
+    """The entry was really served. ``saved`` is decimal text, what the answer would have cost; empty: unpriced."""
 
     ticket: int
     saved: str = "0"
@@ -230,10 +230,10 @@ class Frames:
                 (length,) = _LENGTH.unpack_from(self._rest, at)
                 if length > FRAME_BYTES:
                     raise ValueError(f"a frame of {length} bytes")
-                end = at + _LENGTH.size + length
+                start, end = at + _LENGTH.size, at + _LENGTH.size + length
                 if len(self._rest) < end:
                     break
-                yield bytes(self._rest[at + _LENGTH.size : end])
                 at = end
+                yield bytes(self._rest[start:end])
         finally:
             del self._rest[:at]
