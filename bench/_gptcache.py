@@ -29,9 +29,9 @@ def install() -> None:
 
 
 def stream(
-    texts: Sequence[str], answers: Sequence[str], vectors: "NDArray[np.float32]", *, seconds: float = 300
-) -> tuple[int, int]:
-    """How many of the requests it answered from its cache, and how many of these wrongly.
+    texts: Sequence[str], answers: Sequence[str], vectors: "NDArray[np.float32]", *, seconds: float = 600
+) -> tuple[list[bool], list[bool]]:
+    """Which of the requests it answered from its cache, and which of these wrongly.
 
     Every miss is put into the cache with its right answer. The order is that of the arguments.
     """
@@ -66,14 +66,14 @@ def _run(file: Path) -> None:
         similarity_evaluation=SearchDistanceEvaluation(),
         config=Config(auto_flush=1_000_000),
     )
-    hits = wrong = 0
+    hits: list[bool] = []
+    wrong: list[bool] = []
     for text, answer in zip(given["texts"], given["answers"], strict=True):
         found = get(text, cache_obj=cache)
+        hits.append(found is not None)
+        wrong.append(found is not None and found != answer)
         if found is None:
             put(text, answer, cache_obj=cache)
-        else:
-            hits += 1
-            wrong += found != answer
     sys.stdout.write(json.dumps({"hits": hits, "wrong": wrong}) + "\n")
 
 
