@@ -83,7 +83,7 @@ class _Process:
         embedder = await self._embedder()
         questions = await self._questions(embedder)
         service = Service(
-            questions, embedder, make=_learner, agrees=_agreement(embedder), now=_now, memory=_resident_bytes
+            questions, embedder, make=learner_of, agrees=agreement_of(embedder), now=_now, memory=_resident_bytes
         )
         server = Server(service)
         try:
@@ -191,7 +191,7 @@ class _Process:
         return config.resolve_secret(ref, self._env) if config.is_reference(ref) else ref
 
 
-def _learner(settings: NamespaceSettings, learned: bytes) -> Learner:
+def learner_of(settings: NamespaceSettings, learned: bytes) -> Learner:
     """What decides for a namespace."""
     from farthing.cache.semantic import learner, lexical, vetoes
 
@@ -207,7 +207,7 @@ def _learner(settings: NamespaceSettings, learned: bytes) -> Learner:
     )
 
 
-def _agreement(embedder: "Embedder") -> Agrees:
+def agreement_of(embedder: "Embedder") -> Agrees:
     """What compares answers. A model in this process helps with prose; one behind an address is not asked for that."""
     from farthing.cache.semantic.agreement import agrees
     from farthing.cache.semantic.embed import WordLlama

@@ -21,6 +21,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from farthing.app.demo_cache import rehearse
 from farthing.app.demo_limits import govern
 from farthing.app.local import Local
 from farthing.catalog.catalog import Catalog
@@ -118,6 +119,7 @@ def run(plan: Plan, *, clock: Callable[[], datetime], say: Say, show: Show | Non
         report = _past_and_bill(local, plan, begun, say)
         if plan.history:
             govern(local, shared_key=shared)
+            rehearse(local, namespace="faq", seed=plan.seed)
         stack.enter_context(_product(plan, say))
         page = _say_where(plan, say)
         if show is not None:

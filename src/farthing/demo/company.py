@@ -28,7 +28,7 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True):
 CUSTOMERS = ("acme", "globex", "initech", "umbrella", "hooli")
 
 FEATURES = (
-    Feature(team="support", name="faq", operation="chat", model="small", share=0.16,
+    Feature(team="support", name="faq", operation="chat", model="small", share=0.34,
             system=900, question=12, limit=200, streams=0.3, faq=True),
     Feature(team="support", name="answer-ticket", operation="messages", model="claude-haiku-4-5", share=0.16,
             system=1600, question=180, limit=400, streams=0.6, tools=0.1, customers=CUSTOMERS),
