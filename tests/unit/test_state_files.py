@@ -3,12 +3,17 @@
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from farthing.cache.disk import DiskStore
+from farthing.cache.entry import Entry
 from farthing.core.errors import UnavailableError
+from farthing.core.nouns import Scope
 from farthing.state.audit import Change
 from farthing.state.store import Store
 
@@ -92,3 +97,46 @@ def test_a_new_store_that_somebody_holds_is_waited_for_no_longer_than_asked(tmp_
     holder.execute("ROLLBACK")
     holder.close()
     Store.open(f"sqlite:///{file}", busy_seconds=0.2).close()
+
+
+def test_a_second_connection_of_one_process_does_not_cost_the_first_its_lock(tmp_path):
+    """To close a file ends a process's locks on it: another process would then take the log of a living one away."""
+    url = f"sqlite:///{tmp_path / 'state.db'}"
+    look = (
+        "import sys; from farthing.state.store import Store\n"
+        "with Store.open(sys.argv[1]) as store: print(len(store.keys.list()))"
+    )
+
+    def others_see() -> int:
+        done = subprocess.run([sys.executable, "-c", look, url], capture_output=True, text=True, check=True, timeout=60)
+        return int(done.stdout)
+
+    with Store.open(url) as first:
+        first.keys.create(BY, name="one", scope=Scope())
+        with Store.open(url) as second:
+            assert len(second.keys.list()) == 1
+            assert others_see() == 1
+            first.keys.create(BY, name="two", scope=Scope())
+            assert others_see() == 2
+        first.keys.create(BY, name="three", scope=Scope())
+    assert others_see() == 3
+
+
+def test_a_second_store_of_answers_does_not_cost_the_first_its_lock(tmp_path):
+    file = tmp_path / "answers.db"
+    look = (
+        "import sys; from pathlib import Path; from farthing.cache.disk import DiskStore\n"
+        "with DiskStore(Path(sys.argv[1]), limit=10**6) as store: print(store.amount().entries)"
+    )
+
+    def others_see() -> int:
+        done = subprocess.run(
+            [sys.executable, "-c", look, str(file)], capture_output=True, text=True, check=True, timeout=60
+        )
+        return int(done.stdout)
+
+    with DiskStore(file, limit=10**6) as first, DiskStore(file, limit=10**6):
+        for number in range(1, 4):
+            entry = Entry(key=number.to_bytes(32, "big"), namespace="n", tenant="t", made=0.0)
+            assert first.put((entry,), 0.0)
+            assert others_see() == number

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from farthing.cache import asks
 from farthing.cache.entry import Amount, Entry, Purge
 from farthing.cache.rows import COLUMNS, conditions, entry_of, row_of
 from farthing.core.errors import UnavailableError
@@ -54,7 +55,8 @@ class DiskStore:
         self._file = file
         try:
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+            if not file.exists():  # closing a file ends every lock that this process has on it, SQLite's among them
+                os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
             self._database = _opened(file)
             self._generation = Generation(file.with_suffix(".generation"))
         except (OSError, sqlite3.Error) as problem:
@@ -84,16 +86,27 @@ class DiskStore:
                     found[key] = entry
         return found
 
-    def put(self, entries: Iterable[Entry], now: float) -> bool:
-        """Keep them, and let go of what was not used for longest where there is no room. Whether that was done."""
+    def put(self, entries: Iterable[Entry], now: float, *, since: int | None = None) -> bool:
+        """Keep them, unless something was purged since a generation; whether that was done.
+
+        What was not used for longest goes where there is no room.
+        """
         rows = [row_of(entry, now) for entry in entries if entry.size <= self._limit]
         marks = ",".join("?" * len(COLUMNS))
+        query = f"insert or replace into entries values ({marks})"  # noqa: S608 - marks only
+
+        def write() -> bool:
+            if since is not None and self.generation() != since:
+                return False
+            self._database.executemany(query, rows)
+            return True
+
         try:
-            self._write(lambda: self._database.executemany(f"insert or replace into entries values ({marks})", rows))  # noqa: S608 - marks only
+            kept = self._write(write)
             self._make_room()
         except sqlite3.Error:
             return False
-        return True
+        return kept
 
     def touch(self, keys: Iterable[bytes], now: float) -> None:
         """They were used."""
@@ -113,13 +126,29 @@ class DiskStore:
         Raises ``InputError`` for a key that is none, ``UnavailableError`` when the file cannot be written.
         """
         where, values = conditions(what)
+        self._generation.advance()  # before, so that nobody writes any more what was under way; after, for their copies
         try:
             gone = self._delete(where, values)
         except sqlite3.Error as problem:
             raise UnavailableError(f"The cache {self._file} cannot be written: {problem}", remedy="Try again") from None
         self._generation.advance()
+        self.within(lambda execute: asks.purge(execute, where, values))
         self._database.execute("pragma wal_checkpoint(truncate)").fetchall()
         return gone
+
+    def within(self, work: Callable[[asks.Execute], T]) -> T:
+        """Run work in a transaction. Raises ``UnavailableError`` when the file cannot be written."""
+        try:
+            return self._write(lambda: work(lambda query, values: self._database.execute(query, values).fetchall()))
+        except sqlite3.Error as problem:
+            raise UnavailableError(f"The cache {self._file} cannot be written: {problem}", remedy="Try again") from None
+
+    def look(self, query: str, values: Sequence[Any]) -> list[Any]:
+        """The rows of a query. Raises ``UnavailableError`` when the file cannot be read."""
+        try:
+            return self._database.execute(query, values).fetchall()
+        except sqlite3.Error as problem:
+            raise UnavailableError(f"The cache {self._file} cannot be read: {problem}", remedy="Try again") from None
 
     def keys_of(self, what: Purge) -> list[bytes]:
         """The keys of what a purge would remove."""
@@ -205,7 +234,7 @@ def _opened(file: Path) -> sqlite3.Connection:
         database.execute("pragma journal_mode = wal").fetchall()
         database.execute("pragma synchronous = normal")
         database.execute("pragma secure_delete = on").fetchall()
-        database.executescript(_SCHEMA)
+        database.executescript(_SCHEMA + asks.SCHEMA)
     except BaseException:
         database.close()
         raise

@@ -1,5 +1,6 @@
 """The connection to the state store: one SQLite file, or Postgres. Driver errors become Farthing's."""
 
+import errno
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -96,10 +97,17 @@ def _engine(url: sa.URL, busy_seconds: float) -> sa.Engine:
 
 
 def _prepare(file: Path) -> None:
-    """Create the file, readable by its owner only, before SQLite would create it for everybody."""
+    """Create the file, readable by its owner only, before SQLite would create it for everybody.
+
+    One that is there is not touched: to close a file ends every lock that the process holds on it (POSIX), those of
+    SQLite's other connections among them, and who closes the store next would take their log away.
+    """
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+        if not file.exists():
+            os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+        elif not os.access(file, os.R_OK | os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as problem:
         raise UnavailableError(
             f"The state store {file} cannot be opened for writing: {problem.strerror}",

@@ -77,7 +77,8 @@ class Entries:
         self._file = file
         with _available(file):
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+            if not file.exists():  # to close a file ends every lock that the process has on it, SQLite's among them
+                os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
             self._database = sqlite3.connect(file, isolation_level=None)
             try:
                 self._prepare(embedding)
