@@ -32,6 +32,7 @@ RESPONSE = {
     "x-farthing-unpriced": "Why there is no cost.",
     "x-farthing-output-capped": "The answer was limited to so many tokens, as a budget covers no more.",
     "x-farthing-cache": "`exact`, `semantic` or `embeddings`, where the answer came from a cache.",
+    "x-farthing-cache-texts": "Of so many texts the vectors were known, and only the others were asked for.",
     "x-farthing-cache-entry": "The entry that answered: `farthing cache wrong ENTRY` removes it.",
     "x-farthing-cache-confidence": "How probable it is that a semantic hit is right, by what was measured.",
     "x-farthing-saved": "What the answer would have cost in USD now, had it not come from a cache.",

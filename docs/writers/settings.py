@@ -7,7 +7,7 @@ from typing import Annotated, Any, cast, get_args, get_origin
 import msgspec
 
 from docs.writers.markdown import code, prose, sentences, summary, table
-from farthing.cache.settings import CacheSettings, JudgeSettings, NamespaceSettings
+from farthing.cache.settings import CacheSettings, JudgeSettings, NamespaceSettings, WarmSettings
 from farthing.config import DETECTED, SettingsFile
 from farthing.core.nouns import Objective
 from farthing.gateway.limits.settings import LimitSettings
@@ -40,6 +40,7 @@ SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "limits": LimitSettings,
     "cache": CacheSettings,
     "cache.judge": JudgeSettings,
+    "cache.warm": WarmSettings,
     "cache.namespaces.NAME": NamespaceSettings,
 }
 
@@ -59,6 +60,8 @@ MEANINGS: Mapping[str, str] = {
     "cache.judge.model": "The model that is asked, later, whether two questions have the same answer; empty: none is.",
     "cache.judge.key": "The Farthing key that pays for it, as a reference.",
     "cache.judge.per_hour": "How often it is asked at most.",
+    "cache.warm.per_hour": "Calls made ahead within an hour at most, where a namespace sets `warm`; 0 for none.",
+    "cache.warm.cents_per_day": "US cents that such calls may cost within 24 hours; 0 for none.",
     f"{_CACHED}.where": "Scope fields and `model` that requests must have to belong here. Of the namespaces that fit, "
     "the one that says most claims a request; `default` gets what is left.",
     f"{_CACHED}.exact": "Whether identical requests are answered from the cache. `shadow` measures what that would "

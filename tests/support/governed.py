@@ -87,7 +87,7 @@ class Room:
 
     def services(self, pages: Path, **parts: Any) -> Services:
         """The control API's parts: approvals, audit, people and logins are real, what is not given is absent."""
-        absent = {"facts": None, "keys": None, "prices": None, "desk": None, "budgets": None, **parts}
+        absent = {"facts": None, "keys": None, "prices": None, "desk": None, "budgets": None, "caches": None, **parts}
         login = LoginSettings()
         return Services(
             landings=Landings(heartbeat=0.05), clock=self.clock, admin_token=TOKEN, settings=WebSettings(),

@@ -93,7 +93,7 @@ def furnish(rooms: House) -> None:
                 model=f"{tenant or 'shared'}-model",
                 cost=str(Decimal(number + 1) + Decimal(i) / 10),
                 error=f"{tenant} went wrong" if i == 2 else "",
-                tags={"run": f"{tenant}-run"},
+                tags={"run": f"{tenant}-run", "farthing.cache": "miss", "farthing.cache.namespace": f"{tenant}-space"},
             )
             for i in range(3)
         ]

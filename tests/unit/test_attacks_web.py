@@ -50,6 +50,7 @@ NARROWED = {
     "GET /approvals", "POST /approvals", "GET /approvals/{id}", "POST /approvals/{id}/vote",
     "POST /approvals/{id}/withdraw", "POST /approvals/{id}/collect", "POST /approvals/{id}/links",
     "GET /approvals/{id}/link", "POST /approvals/{id}/link", "GET /audit", "GET /audit.csv", "GET /audit/chain",
+    "GET /cache", "GET /cache.csv", "GET /cache/hits", "POST /cache/feedback", "POST /cache/purge",
 }  # fmt: skip
 """What is cut down to the tenant of who asks; the tests below ask each of them for the other tenant's."""
 

@@ -85,7 +85,7 @@ def test_what_one_worker_keeps_another_finds(place):
     async def work():
         first, second = await opened(place), await opened(place)
         assert await second.get(one.key, AT) is None
-        assert await first.put((one, entry("two")))
+        assert await first.put((one, entry("two")), since=first.generation())
         assert await second.get(one.key, AT) == one
         found = await second.get_many((one.key, key("two"), key("three")), AT)
         assert set(found) == {one.key, key("two")}
@@ -101,7 +101,7 @@ def test_what_one_worker_keeps_another_finds(place):
 def test_what_expired_is_not_found_and_goes(place):
     async def work():
         shared = await opened(place)
-        await shared.put((entry("soon", expires=AT + 10), entry("never")))
+        await shared.put((entry("soon", expires=AT + 10), entry("never")), since=shared.generation())
         assert await shared.get(key("soon"), AT + 9) is not None
         assert await shared.get(key("soon"), AT + 10) is None
         await shared.aclose()
@@ -118,7 +118,7 @@ def test_what_was_not_used_for_longest_goes_first(place):
     async def work():
         shared = await opened(place, limit=120_000)
         for i in range(30):
-            assert await shared.put((entry(f"e{i:02}", body=big, made=AT + i),))
+            assert await shared.put((entry(f"e{i:02}", body=big, made=AT + i),), since=shared.generation())
         await shared.aclose()
 
     run(work())
@@ -147,7 +147,8 @@ def test_a_purge_removes_what_it_names_and_nothing_else(place, what, left):
                 entry("a1", scope=Scope(user="ann"), epoch="v1"),
                 entry("a2", scope=Scope(user="ann"), namespace="other", made=AT - 10),
                 entry("b1", scope=Scope(user="bob", customer="acme")),
-            )
+            ),
+            since=shared.generation(),
         )
         before = shared.generation()
         with place.store() as store:
@@ -167,7 +168,7 @@ def test_nothing_of_a_purged_answer_is_left_in_the_files(tmp_path):
 
     async def work():
         shared = await opened(place)
-        await shared.put((entry("s", body=secret), *(entry(f"n{i}") for i in range(50))))
+        await shared.put((entry("s", body=secret), *(entry(f"n{i}") for i in range(50))), since=shared.generation())
         assert any(secret in file.read_bytes() for file in tmp_path.iterdir())
         with place.store() as store:
             store.purge(Purge(entry=key("s").hex()))
@@ -196,7 +197,7 @@ def test_a_row_of_another_release_is_a_miss(tmp_path):
 
     async def work():
         shared = await opened(place)
-        await shared.put((entry("old"),))
+        await shared.put((entry("old"),), since=shared.generation())
         with closing(sqlite3.connect(place.file)) as raw:
             raw.execute("update entries set about = x'93010203'")
             raw.commit()
@@ -212,7 +213,7 @@ def test_a_server_that_is_gone_is_a_miss_and_no_error():
         shared.start()
         await asyncio.sleep(0.1)
         assert await shared.get(key("x"), AT) is None
-        assert not await shared.put((entry("x"),))
+        assert not await shared.put((entry("x"),), since=shared.generation())
         await shared.aclose()
 
     run(work())
@@ -232,3 +233,17 @@ def test_memory_lets_go_of_what_was_used_last():
     assert memory.get(key("a"), AT + 1) is None
     memory.clear()
     assert (len(memory), memory.held) == (0, 0)
+
+
+def test_what_was_under_way_when_something_was_purged_is_not_written(place):
+    async def work():
+        shared = await opened(place)
+        before = shared.generation()
+        with place.store() as store:
+            await asyncio.to_thread(store.purge, Purge(entry=key("other").hex()))
+        assert not await shared.put((entry("late"),), since=before)
+        assert await shared.put((entry("new"),), since=shared.generation())
+        assert set(await shared.get_many((key("late"), key("new")), AT)) == {key("new")}
+        await shared.aclose()
+
+    run(work())

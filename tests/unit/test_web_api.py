@@ -162,7 +162,8 @@ def services_over(ledger: MemoryLedger, pages: Path, **settings) -> Services:
         facts=ledger, keys=MemoryKeys(), prices=Quiet(), desk=Quiet(), landings=Landings(heartbeat=0.05),
         clock=lambda: NOW, admin_token=TOKEN, settings=WebSettings(**settings), version="0.1.0",
         gateway_url="http://127.0.0.1:4180", people=Nobody(), logins=Nobody(),
-        approvals=Nobody(), links=Nobody(), audit=Nobody(), budgets=Quiet(), pages=pages,
+        approvals=Nobody(), links=Nobody(), audit=Nobody(), budgets=Quiet(), caches=Quiet(),
+        pages=pages,
     )  # fmt: skip
 
 

@@ -46,7 +46,8 @@ class Desk:
 def services(tmp_path: Path) -> Services:
     desk = Desk()
     return Services(
-        facts=desk, keys=desk, prices=SimpleNamespace(), budgets=SimpleNamespace(), desk=desk, landings=Landings(), clock=lambda: NOW,
+        facts=desk, keys=desk, prices=SimpleNamespace(), budgets=SimpleNamespace(),
+        caches=SimpleNamespace(), desk=desk, landings=Landings(), clock=lambda: NOW,
         admin_token=TOKEN, settings=WebSettings(hosts=("farthing.example",)), version="0.1.0",
         gateway_url="http://127.0.0.1:4180", people=Nobody(), logins=Nobody(),
         approvals=Nobody(), links=Nobody(), audit=Nobody(), pages=tmp_path / "static",

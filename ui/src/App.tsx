@@ -11,6 +11,7 @@ import { Approvals } from "./pages/Approvals";
 import { Ask } from "./pages/Ask";
 import { Audit } from "./pages/Audit";
 import { Budgets } from "./pages/Budgets";
+import { Cache } from "./pages/Cache";
 import { Keys } from "./pages/Keys";
 import { Door, Login, Welcome } from "./pages/Login";
 import { Overview } from "./pages/Overview";
@@ -69,6 +70,7 @@ export function App() {
         <Switch>
           <Route path="/" component={Overview} />
           <Route path="/requests" component={Requests} />
+          <Route path="/cache" component={Cache} />
           <Route path="/budgets" component={Budgets} />
           <Route path="/approvals" component={Approvals} />
           <Route path="/approvals/new" component={Ask} />

@@ -50,6 +50,38 @@ export function ground(money: (value: number) => string) {
   };
 }
 
+export interface Layer {
+  readonly name: string;
+  readonly color: string;
+  /** One value for each label. */
+  readonly values: readonly number[];
+  readonly opacity?: number;
+  /** Whether a click on it does something. */
+  readonly picks?: boolean;
+}
+
+/** Stacked columns, the first layer at the bottom, each split from the next by a line of the panel's color. The column at `running` still fills up. */
+export function stacked(labels: readonly string[], layers: readonly Layer[], { running = -1, axis }: { running?: number; axis: (value: number) => string }) {
+  const { yAxis, category, ...rest } = ground(axis);
+  return {
+    ...rest,
+    xAxis: { ...category, data: labels },
+    yAxis,
+    series: layers.map(({ name, color, values, opacity = 1, picks = true }) => ({
+      type: "bar",
+      name,
+      stack: "all",
+      barCategoryGap: "24%",
+      barMaxWidth: 44,
+      cursor: picks ? "pointer" : "default",
+      data: values.map((value, place) => ({ value: value === 0 ? null : value, itemStyle: { opacity: opacity * (place === running ? 0.55 : 1) } })),
+      itemStyle: { color, borderColor: token("panel"), borderWidth: 0.5 },
+      emphasis: { focus: "series", itemStyle: { color: "inherit" } },
+      blur: { itemStyle: { opacity: 0.25 } },
+    })),
+  };
+}
+
 type Data = readonly (number | null)[] | readonly (readonly [number, number])[];
 
 /** A line that is there to be seen, not pointed at. */

@@ -13,6 +13,7 @@ export interface Page {
 const PAGES: readonly Page[] = [
   { path: "/", name: "Overview", section: "look" },
   { path: "/requests", name: "Requests", section: "look" },
+  { path: "/cache", name: "Cache", section: "look" },
   { path: "/budgets", name: "Budgets", section: "look" },
   { path: "/approvals", name: "Approvals", section: "govern" },
   { path: "/keys", name: "Keys", section: "govern" },

@@ -25,14 +25,17 @@ import farthing
 from farthing import config
 from farthing.app.batches import Settling
 from farthing.app.budgeting import Budgeting
+from farthing.app.cachedesk import CacheDesk
 from farthing.app.chores import Chores
 from farthing.app.desk import ControlDesk, KeyDesk
 from farthing.app.folder import admin_token
+from farthing.app.forgetting import cache_chore
 from farthing.app.governing import approval_chore, gate_of, links_of
 from farthing.app.listen import bound, url
 from farthing.app.local import Local
 from farthing.app.people import LoginDesk, PeopleDesk
 from farthing.app.upkeep import Upkeep
+from farthing.app.warming import warming_chore
 from farthing.core.errors import FarthingError
 from farthing.web.api import build
 from farthing.web.live import Landings
@@ -92,7 +95,9 @@ class _Control:
         self._gate = gate_of(lambda: self._upkeep.local, store)
         self._budgeting = Budgeting(lambda: self._upkeep.local, store, ledger)
         settling = Settling(lambda: self._upkeep.local, store.batches, ledger)
-        chores = (*self._upkeep.chores(), settling.chore(), approval_chore(self._gate), *self._budgeting.chores())
+        caching = (cache_chore(lambda: self._upkeep.local), warming_chore(lambda: self._upkeep.local))
+        further = (settling.chore(), approval_chore(self._gate), *caching)
+        chores = (*self._upkeep.chores(), *further, *self._budgeting.chores())
         self._chores = Chores(chores, local.now)
 
     async def run(self, parent: int) -> None:
@@ -144,6 +149,7 @@ class _Control:
             prices=self._upkeep.prices,
             desk=desk,
             budgets=self._budgeting.desk(self._gate),
+            caches=CacheDesk(lambda: self._upkeep.local, self._ledger, self._store.audit, clock=self._local.now),
             landings=self._landings,
             clock=self._local.now,
             admin_token=token,

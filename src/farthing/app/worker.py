@@ -31,6 +31,7 @@ from farthing.app.forgetting import answers_file, is_postgres
 from farthing.app.leasing import Charges, Limiting
 from farthing.app.listen import url
 from farthing.app.shelf import StoreShelf
+from farthing.app.warming import warming
 from farthing.app.world import SnapshotFile
 from farthing.cache.entry import Shared
 from farthing.cache.flights import Flights
@@ -137,7 +138,8 @@ async def _serve(settings: config.Settings, index: int, env: Mapping[str, str], 
         server = Server(app)
         await server.start(listen(settings.gateway.host, settings.gateway.port))
         _settle_memory()
-        await _stopped(_watch(file, parts, limiting, parent, lambda: siblings.save(app.tally())))
+        async with warming(settings, env, app, clock=_now):
+            await _stopped(_watch(file, parts, limiting, parent, lambda: siblings.save(app.tally())))
         await server.stop(settings.gateway.drain_seconds)
 
 

@@ -29,8 +29,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ``body`` is what the client got, a stream's events one after another. ``usage`` maps unit names to the counts that
     the provider reported, ``cost`` is what it took then as decimal text (empty: unpriced); a hit is priced anew.
     ``served`` is the model's version by the provider's word. Instants are seconds since 1970; ``expires`` 0 is never.
-    ``tenant`` names those it may be given to, ``scope`` says who asked first. ``ask`` is the request itself,
-    where it may be renewed, ``path`` its path.
+    ``tenant`` names those it may be given to, ``scope`` says who asked first.
     """
 
     key: bytes
@@ -50,8 +49,6 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     served: str = ""
     scope: Scope = Scope()
     epoch: str = ""
-    path: str = ""
-    ask: bytes = b""
 
     def holds(self, now: float) -> bool:
         """Whether it has not expired."""
@@ -60,7 +57,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def size(self) -> int:
         """Bytes that it takes, its fields included."""
-        return len(self.body) + len(self.ask) + FIELDS_BYTES
+        return len(self.body) + FIELDS_BYTES
 
 
 FIELDS_BYTES = 512
@@ -104,8 +101,8 @@ class Shared(Protocol):
 
     async def get_many(self, keys: Iterable[bytes], now: float) -> dict[bytes, Entry]: ...
 
-    async def put(self, entries: Iterable[Entry]) -> bool:
-        """Keep them; whether that was done."""
+    async def put(self, entries: Iterable[Entry], *, since: int) -> bool:
+        """Keep them, unless something was purged since that generation; whether that was done."""
         ...
 
     def generation(self) -> int: ...

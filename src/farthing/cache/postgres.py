@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any, LiteralString, Self, cast
+from typing import Any, LiteralString, Self, TypeVar, cast
 
 import psycopg
 
+from farthing.cache import asks
 from farthing.cache.entry import Amount, Entry, Purge
 from farthing.cache.rows import COLUMNS, conditions, entry_of, row_of
 from farthing.core.errors import UnavailableError
@@ -28,6 +29,9 @@ PAUSE_SECONDS = 2.0
 
 STATEMENT_MS = 2000
 TOUCHED = 500
+
+_LOST = 32
+"""Bits of a generation that count purges; those above count lost connections."""
 
 _LOCK = 0x6661727470
 """Whoever makes the table holds this advisory lock."""
@@ -44,7 +48,10 @@ create index if not exists cache_entries_used on cache_entries (used);
 create table if not exists cache_generation (number bigint not null);
 insert into cache_generation select 0 where not exists (select 1 from cache_generation);
 """
+_ASKS = cast("LiteralString", asks.on_postgres(asks.SCHEMA))
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class PostgresStore:
@@ -71,11 +78,33 @@ class PostgresStore:
         Raises ``InputError`` for a key that is none, ``UnavailableError`` when the server cannot be reached.
         """
         where, values = _condition(what)
-        gone = self._run(_DELETE + where, values)
-        self._run("update cache_generation set number = number + 1", ())
-        self._run("vacuum cache_entries", ())
+        try:
+            with self._connection.transaction():  # waits for what is being written, and keeps the rest from it
+                self._connection.execute("update cache_generation set number = number + 1")
+                gone = self._run(_DELETE + where, values)
+        except psycopg.Error as problem:
+            raise _unreachable(problem) from problem
+        self.within(lambda execute: asks.purge(execute, *conditions(what)))
+        self._run("vacuum cache_entries, cache_asks", ())
         time.sleep(2 * POLL_SECONDS)
         return gone
+
+    def within(self, work: Callable[[asks.Execute], T]) -> T:
+        """Run work in a transaction. Raises ``UnavailableError`` when the server cannot be reached."""
+
+        def execute(query: str, values: Sequence[Any]) -> list[Any]:
+            done = self._connection.execute(cast("LiteralString", query.replace("?", "%s")), values)
+            return done.fetchall() if done.description else []
+
+        try:
+            with self._connection.transaction():
+                return work(execute)
+        except psycopg.Error as problem:
+            raise _unreachable(problem) from problem
+
+    def look(self, query: str, values: Sequence[Any]) -> list[Any]:
+        """The rows of a query. Raises ``UnavailableError`` when the server cannot be reached."""
+        return self._rows(query.replace("?", "%s"), values)
 
     def keys_of(self, what: Purge) -> list[bytes]:
         """The keys of what a purge would remove."""
@@ -121,6 +150,7 @@ class OnPostgres:
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._generation = 0
+        self._writing = asyncio.Lock()
         self._used: set[bytes] = set()
 
     def start(self) -> None:
@@ -142,11 +172,14 @@ class OnPostgres:
         self._used.update(found)
         return found
 
-    async def put(self, entries: Iterable[Entry]) -> bool:
-        """Keep them; whether that was done."""
+    async def put(self, entries: Iterable[Entry], *, since: int) -> bool:
+        """Keep them, unless something was purged since that generation; whether that was done."""
         now = self._clock().timestamp()
         rows = [row_of(entry, now) for entry in entries if entry.size <= self._limit]
-        return await self._do(_PUT, rows)
+        if self._connection is None or since >> _LOST != self._generation >> _LOST:
+            return False
+        async with self._writing:
+            return await self._write(self._connection, rows, since & (1 << _LOST) - 1)
 
     def generation(self) -> int:
         """As the worker heard it last, at most ``POLL_SECONDS`` ago."""
@@ -172,12 +205,14 @@ class OnPostgres:
                 _log.warning("the shared cache in Postgres is not there: %s", str(problem).strip())
             finally:
                 self._connection = None
-            self._generation += 1 << 32  # what was purged meanwhile is not known: trust nothing
+            self._generation = (
+                self._generation >> _LOST
+            ) + 1 << _LOST  # what was purged meanwhile is not known: trust nothing
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def _listen(self, connection: psycopg.AsyncConnection[Any]) -> None:
         """Hear of purges, and say what was used, until the connection breaks."""
-        lost = self._generation >> 32 << 32
+        lost = self._generation >> _LOST << _LOST
         while True:
             rows = await (await connection.execute("select number from cache_generation")).fetchall()
             self._generation = lost + int(rows[0][0])
@@ -196,12 +231,17 @@ class OnPostgres:
         except psycopg.Error:
             return []
 
-    async def _do(self, query: LiteralString, rows: Sequence[Sequence[Any]]) -> bool:
-        if self._connection is None:
-            return False
+    async def _write(
+        self, connection: psycopg.AsyncConnection[Any], rows: Sequence[Sequence[Any]], number: int
+    ) -> bool:
+        """Write rows, if that is the generation still: a purge waits for this transaction, or this one for it."""
         try:
-            async with self._connection.cursor() as cursor:
-                await cursor.executemany(query, rows)
+            async with connection.transaction(), connection.cursor() as cursor:
+                await cursor.execute("select number from cache_generation for share")
+                found = await cursor.fetchone()
+                if found is None or found[0] != number:
+                    return False
+                await cursor.executemany(_PUT, rows)
         except psycopg.Error:
             return False
         return True
@@ -212,12 +252,14 @@ def prepare(connection: psycopg.Connection[Any]) -> None:
     with connection.transaction():
         connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
         connection.execute(_SCHEMA)
+        connection.execute(_ASKS)
 
 
 async def _prepare(connection: psycopg.AsyncConnection[Any]) -> None:
     async with connection.transaction():
         await connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
         await connection.execute(_SCHEMA)
+        await connection.execute(_ASKS)
 
 
 def _condition(what: Purge) -> tuple[str, tuple[Any, ...]]:

@@ -66,6 +66,15 @@ class NamespaceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     warm: bool = False
 
 
+class WarmSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much is asked ahead of anybody, in namespaces with ``warm``: so many calls an hour, and so many US cents in
+    24 hours. 0 is nothing. What has no known price is not asked ahead. Schedules are not bounded by this.
+    """
+
+    per_hour: Count = 120
+    cents_per_day: Count = 100
+
+
 class CacheSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How much is kept, and where. Sizes are bytes.
 
@@ -86,4 +95,5 @@ class CacheSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     entries: Count = 1_000_000
     lookup_ms: Annotated[float, msgspec.Meta(gt=0)] = 50
     judge: JudgeSettings = JudgeSettings()
+    warm: WarmSettings = WarmSettings()
     namespaces: dict[str, NamespaceSettings] = {}

@@ -37,9 +37,9 @@ class OnDisk:
         self._note(found)
         return found
 
-    async def put(self, entries: Iterable[Entry]) -> bool:
-        """Keep them; whether that was done."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._write, tuple(entries))
+    async def put(self, entries: Iterable[Entry], *, since: int) -> bool:
+        """Keep them, unless something was purged since that generation; whether that was done."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._write, tuple(entries), since)
 
     def generation(self) -> int:
         """Moves on with every purge."""
@@ -54,11 +54,11 @@ class OnDisk:
     def _note(self, keys: Iterable[bytes]) -> None:
         self._used.update(keys)
         if len(self._used) > TOUCHED:
-            self._pool.submit(self._write, ())
+            self._pool.submit(self._write, (), 0)
 
-    def _write(self, entries: tuple[Entry, ...]) -> bool:
+    def _write(self, entries: tuple[Entry, ...], since: int) -> bool:
         used, self._used = self._used, set()
         now = self._clock().timestamp()
         if used:
             self._writes.touch(used, now)
-        return self._writes.put(entries, now) if entries else True
+        return self._writes.put(entries, now, since=since) if entries else True

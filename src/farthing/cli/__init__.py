@@ -23,6 +23,7 @@ NOUNS = {
     "requests": "List requests, and show one with its cost line by line.",
     "ingest": "Import bills and logs from elsewhere.",
     "budget": "Limit money, requests and tokens, and see how the limits stand.",
+    "cache": "See what the caches save and how often they are wrong; forget what they hold.",
     "alerts": "See who was told what, and try the targets.",
     "approval": "Ask for a yes, give one, and see what waits for one.",
     "audit": "See who changed what, and prove that nobody changed the record.",

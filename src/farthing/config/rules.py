@@ -126,6 +126,9 @@ def _caches(cache: CacheSettings, source: Source) -> Iterator[ConfigError]:
         if name == DEFAULT and rules.where:
             at = ("cache", "namespaces", name, "where")
             yield source.problem("default takes what is left", at, rules.where, "Give it another name, or no where")
+        if rules.warm and "on" not in (rules.exact, rules.semantic):
+            at = ("cache", "namespaces", name, "warm")
+            yield source.problem("nothing is answered that could be renewed", at, rules.warm, 'Set exact = "on"')
     if cache.embedding == "endpoint" and not cache.embedding_model:
         yield source.problem("which model?", ("cache", "embedding_model"), "", "Name a model that the gateway knows")
     needs = (("embedding_key", cache.embedding_key, cache.embedding == "endpoint"),)

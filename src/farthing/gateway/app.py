@@ -90,7 +90,7 @@ class Gateway:
             path=client.path,
             operation=operation,
             dialect=dialect,
-            request_id=self._new_id(at),
+            request_id=self.new_id(at),
             at=at,
         )
 
@@ -121,7 +121,7 @@ class Gateway:
         own = self._own.get(path)
         models = models_of(path, named)
         dialect = models[0] if models is not None else dialect_of(path, named)
-        request_id = self._new_id(self.parts.clock())
+        request_id = self.new_id(self.parts.clock())
         if (own is not None or models is not None) and method not in ("GET", "HEAD"):
             return _not_allowed(method, path, dialect, request_id, b"GET, HEAD")
         if own is not None:
@@ -157,7 +157,7 @@ class Gateway:
         """What this worker has counted and holds now."""
         return self.metrics.tally(self._gauges())
 
-    def _new_id(self, at: datetime) -> str:
+    def new_id(self, at: datetime) -> str:
         """An id that sorts by time: milliseconds, then random bits."""
         milliseconds = int(at.timestamp() * 1000)
         return f"req_{milliseconds << _ID_BITS | self._random.getrandbits(_ID_BITS):030x}"

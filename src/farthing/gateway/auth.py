@@ -20,6 +20,7 @@ class HashedKeyring:
 
     def __init__(self, keys: Iterable[KeyEntry], *, required: bool = True) -> None:
         self._callers = {key.hash: (_caller(key), key.expires) for key in keys}
+        self._ids = {known[0].key_id: known for known in self._callers.values()}
         self._required = required
 
     def authenticate(self, token: str, at: datetime) -> Caller:
@@ -31,10 +32,26 @@ class HashedKeyring:
             if not token:
                 raise DeniedError("no Farthing key was sent", reason="missing_key", remedy=_REMEDY)
             raise DeniedError("this Farthing key is not known", reason="unknown_key", remedy=_REMEDY)
-        caller, expires = known
-        if expires is not None and at >= expires:
-            raise DeniedError(f"this key expired at {expires.isoformat()}", reason="expired_key", remedy=_REMEDY)
-        return caller
+        return _in_time(known, at)
+
+    def caller(self, key_id: str, at: datetime) -> Caller:
+        """Whose key has this id; nobody's for no id, where keys are not required.
+
+        Raises ``DeniedError`` for what may not ask any more.
+        """
+        known = self._ids.get(key_id) if key_id else None
+        if known is not None:
+            return _in_time(known, at)
+        if key_id or self._required:
+            raise DeniedError(f"the key {key_id or '(none)'} is revoked, or unknown", reason="unknown_key")
+        return Caller()
+
+
+def _in_time(known: tuple[Caller, datetime | None], at: datetime) -> Caller:
+    caller, expires = known
+    if expires is not None and at >= expires:
+        raise DeniedError(f"this key expired at {expires.isoformat()}", reason="expired_key", remedy=_REMEDY)
+    return caller
 
 
 def _caller(key: KeyEntry) -> Caller:

@@ -9,7 +9,7 @@ provider.
 """
 
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from time import perf_counter
@@ -133,10 +133,10 @@ async def call(exchange: Exchange, parts: Parts) -> None:
 STAGES: tuple[Stage, ...] = (authenticate, read, route, reuse, admit, call)
 
 
-async def run(exchange: Exchange, parts: Parts) -> None:
+async def run(exchange: Exchange, parts: Parts, stages: Sequence[Stage] = STAGES) -> None:
     """Take a request through the stages; the client gets an answer or a refusal."""
     try:
-        for stage in STAGES:
+        for stage in stages:
             await stage(exchange, parts)
             if exchange.answered:
                 break

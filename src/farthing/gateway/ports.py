@@ -316,6 +316,10 @@ class Keyring(Protocol):
         """Raises ``DeniedError`` for unknown, expired or revoked keys."""
         ...
 
+    def caller(self, key_id: str, at: datetime) -> Caller:
+        """Who has the key of this id. Raises ``DeniedError`` as above."""
+        ...
+
 
 class Grant(Protocol):
     """What a call was allowed to use. It covers one attempt at the route's first target; further ones extend it.

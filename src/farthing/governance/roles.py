@@ -35,6 +35,7 @@ ACTIONS: Mapping[str, frozenset[Role]] = {
     "provider.write": frozenset({Role.ADMIN}),
     "setting.write": frozenset({Role.ADMIN}),
     "people.write": frozenset({Role.ADMIN}),
+    "cache.write": frozenset({Role.ADMIN, Role.ENGINEER, Role.SERVICE}),
     "approval.ask": frozenset({Role.ADMIN, Role.FINANCE, Role.ENGINEER, Role.SERVICE}),
     "approval.give": frozenset({Role.ADMIN, Role.FINANCE, Role.ENGINEER}),
     "audit.read": frozenset({Role.ADMIN, Role.FINANCE}),

@@ -19,6 +19,8 @@ VERSION = "1"
 REQUEST_BODIES = frozenset(
     {
         "ApprovalDraft",
+        "CacheFeedback",
+        "CachePurge",
         "InviteLogin",
         "KeyDraft",
         "LimitChange",

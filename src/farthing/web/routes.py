@@ -9,7 +9,7 @@ from litestar.response import Stream
 
 from farthing.core.errors import DeniedError, InputError, NotFoundError
 from farthing.ledger.questions import DIMENSIONS, RequestsAnswer, RequestsQuestion, SpendAnswer, SpendQuestion
-from farthing.web import approvals, audit, budgets, people, sign_on
+from farthing.web import approvals, audit, budgets, cache, people, sign_on
 from farthing.web.admin import Doorway
 from farthing.web.detail import explain
 from farthing.web.overview import overview
@@ -170,5 +170,5 @@ API = (
     read_session, log_in, log_out, read_overview, read_spend, read_spend_csv, read_requests, read_requests_csv,
     read_request, read_dimension, read_prices, read_keys, create_key, rotate_key, revoke_key, read_providers,
     read_health, read_events, *budgets.ROUTES, *people.ROUTES, *sign_on.ROUTES,
-    *approvals.ROUTES, *audit.ROUTES,
+    *approvals.ROUTES, *audit.ROUTES, *cache.ROUTES,
 )  # fmt: skip

@@ -9,6 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from farthing.web.approval_views import ApprovalDesk, Links
+from farthing.web.cache_views import Caches
 from farthing.web.limits import Budgets
 from farthing.web.live import Landings
 from farthing.web.logins import Logins, People
@@ -31,6 +32,7 @@ class Services:
     prices: Prices
     desk: Desk
     budgets: Budgets
+    caches: Caches
     landings: Landings
     clock: Callable[[], datetime]
     admin_token: str

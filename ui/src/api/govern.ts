@@ -7,6 +7,8 @@ import type {
   AuditAnswer,
   BudgetDetail,
   BudgetsAnswer,
+  CacheAnswer,
+  CacheHits,
   Chain,
   LoginWays,
   NoticesAnswer,
@@ -31,6 +33,25 @@ export function useBudgets(refetchInterval = WATCHED_MS) {
 
 export function useBudget(id: string, enabled = true) {
   return useAnswer<BudgetDetail>(`budgets/${encodeURIComponent(id)}`, { enabled, refetchInterval: WATCHED_MS });
+}
+
+function useCaches<Answer>(path: string, query: URLSearchParams, refetchInterval: number) {
+  return useQuery({
+    queryKey: ["cache", path, query.toString()],
+    queryFn: ({ signal }) => get<Answer>(path, query, signal),
+    placeholderData: keepPreviousData,
+    refetchInterval,
+  });
+}
+
+/** What the caches did. The ledger reads facts for it, so it is asked now and then, and not with all that lands. */
+export function useCache(question: URLSearchParams, refetchInterval = WATCHED_MS) {
+  return useCaches<CacheAnswer>("cache", question, refetchInterval);
+}
+
+/** The latest semantic hits, of one namespace or ("") of all. */
+export function useCacheHits(namespace: string) {
+  return useCaches<CacheHits>("cache/hits", new URLSearchParams({ namespace, limit: "50" }), WATCHED_MS);
 }
 
 export function useNotices() {

@@ -247,6 +247,91 @@ export interface paths {
         patch: operations["change_budget"];
         trace?: never;
     };
+    "/api/v1/cache": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the caches did and how they stand */
+        get: operations["read_cache"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cache.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the caches did by namespace, as CSV */
+        get: operations["read_cache_csv"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cache/feedback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say whether a hit was wrong; a wrong one is forgotten */
+        post: operations["tell_cache"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cache/hits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The latest semantic hits beside the questions they matched */
+        get: operations["read_cache_hits"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cache/purge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Forget what the caches hold, or count what that would be */
+        post: operations["purge_cache"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/dimensions/{name}": {
         parameters: {
             query?: never;
@@ -835,6 +920,104 @@ export interface components {
             /** Format: decimal */
             used: string;
         };
+        /** CacheAnswer */
+        CacheAnswer: {
+            buckets: components["schemas"]["CacheBucket"][];
+            currency: string;
+            embedding: components["schemas"]["Expense"];
+            empty: boolean;
+            /** @enum {string} */
+            grain: "none" | "hour" | "day" | "week" | "month";
+            judging: components["schemas"]["Expense"];
+            kinds: components["schemas"]["KindSums"][];
+            namespaces: components["schemas"]["NamespaceView"][];
+            /** Format: decimal */
+            net: string;
+            semantic: components["schemas"]["SemanticView"];
+            stores: components["schemas"]["StoreView"][];
+            through: string | null;
+            total: components["schemas"]["CacheSums"];
+            warming: components["schemas"]["Expense"];
+            window: components["schemas"]["Window"];
+            zone: string;
+        };
+        /** CacheBucket */
+        CacheBucket: {
+            /** Format: date-time */
+            at: string;
+            requests: number[];
+            /** Format: decimal */
+            saved: string;
+        };
+        /** CacheDone */
+        CacheDone: {
+            dry_run: boolean;
+            entries: number;
+        };
+        /** CacheFeedback */
+        CacheFeedback: {
+            entry: string;
+            /** @default  */
+            question: string;
+            wrong: boolean;
+        };
+        /** CacheHit */
+        CacheHit: {
+            /** Format: date-time */
+            at: string;
+            entry: string;
+            matched: string;
+            namespace: string;
+            probability: number;
+            question: string;
+            saved: string | null;
+            similarity: number;
+            who: {
+                [key: string]: string;
+            };
+            wrong: boolean | null;
+        };
+        /** CacheHits */
+        CacheHits: {
+            rows: components["schemas"]["CacheHit"][];
+            semantic: components["schemas"]["SemanticView"];
+        };
+        /** CachePurge */
+        CachePurge: {
+            /** @default true */
+            dry_run: boolean;
+            entry?: string | null;
+            /** @default  */
+            epoch: string;
+            /** @default false */
+            everything: boolean;
+            /** @default  */
+            namespace: string;
+            scope?: {
+                [key: string]: string;
+            };
+        };
+        /** CacheSums */
+        CacheSums: {
+            /** Format: decimal */
+            checking: string;
+            embeddings: number;
+            exact: number;
+            hit_rate: number | null;
+            hits: number;
+            missed: number;
+            requests: number;
+            sampled: number;
+            /** Format: decimal */
+            saved: string;
+            semantic: number;
+            skipped: number;
+            unpriced: number;
+            would: number;
+            /** Format: decimal */
+            would_save: string;
+            would_unpriced: number;
+        };
         /** ChainView */
         ChainView: {
             broken: number | null;
@@ -943,6 +1126,13 @@ export interface components {
          * @enum {string}
          */
         ErrorKind: "" | "connect" | "timeout" | "reset" | "protocol" | "bad_body" | "rate_limit" | "quota" | "overloaded" | "limit" | "auth" | "not_found" | "bad_request" | "content_filter" | "server" | "internal";
+        /** Expense */
+        Expense: {
+            /** Format: decimal */
+            cost: string;
+            requests: number;
+            unpriced: number;
+        };
         /** Forecast */
         Forecast: {
             /** Format: decimal */
@@ -1018,6 +1208,14 @@ export interface components {
             scope: components["schemas"]["Scope"];
             /** @enum {string} */
             state: "active" | "expired" | "revoked";
+        };
+        /** KindSums */
+        KindSums: {
+            /** @enum {string} */
+            kind: "exact" | "semantic" | "embeddings" | "would_exact" | "would_semantic" | "would_embeddings" | "sampled" | "miss" | "skipped";
+            per_request: number | null;
+            requests: number;
+            worth: string | null;
         };
         /** LedgerView */
         LedgerView: {
@@ -1139,6 +1337,22 @@ export interface components {
             projection: components["schemas"]["Projection"] | null;
             /** Format: date-time */
             start: string;
+        };
+        /** NamespaceView */
+        NamespaceView: {
+            /** @enum {null|string} */
+            embeddings: "off" | "shadow" | "on" | null;
+            entries: number | null;
+            /** @enum {null|string} */
+            exact: "off" | "shadow" | "on" | null;
+            name: string;
+            /** Format: decimal */
+            net: string;
+            policy: string;
+            /** @enum {null|string} */
+            semantic: "off" | "shadow" | "on" | null;
+            standing: components["schemas"]["StandingView"] | null;
+            sums: components["schemas"]["CacheSums"];
         };
         /** NoticesAnswer */
         NoticesAnswer: {
@@ -1596,6 +1810,15 @@ export interface components {
             /** @default  */
             user: string;
         };
+        /** SemanticView */
+        SemanticView: {
+            embedding: string;
+            judging: number;
+            problem: string;
+            remedy: string;
+            /** @enum {string} */
+            state: "off" | "away" | "running";
+        };
         /** Session */
         Session: {
             actor: string;
@@ -1741,6 +1964,15 @@ export interface components {
             /** @default 0 */
             unpriced_requests: number;
         };
+        /** StandingView */
+        StandingView: {
+            bound: number | null;
+            closed: string;
+            labels: number | null;
+            target: number;
+            threshold: number | null;
+            wrong: number | null;
+        };
         /**
          * State
          * @description Where an approval stands.
@@ -1753,6 +1985,15 @@ export interface components {
          * @enum {string}
          */
         Status: "ok" | "error" | "cancelled" | "truncated" | "abandoned" | "cache_hit";
+        /** StoreView */
+        StoreView: {
+            bytes: number | null;
+            entries: number | null;
+            most_bytes: number | null;
+            most_entries: number | null;
+            /** @enum {string} */
+            name: "answers" | "questions";
+        };
         /** TargetView */
         TargetView: {
             events: string[];
@@ -3140,6 +3381,343 @@ export interface operations {
             };
             /** @description Conflict */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Body too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unknown host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_cache: {
+        parameters: {
+            query?: {
+                /** @description End, not included: an instant, or a date in `zone` */
+                end?: string;
+                /** @description First instant, or a date in `zone`; 30 days ago */
+                start?: string;
+                /** @description Filters such as `team:search`, repeatable; several values of one dimension mean any of them */
+                where?: string[];
+                /** @description IANA time zone in which days begin */
+                zone?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CacheAnswer"];
+                };
+            };
+            /** @description Bad input */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unknown host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_cache_csv: {
+        parameters: {
+            query?: {
+                /** @description End, not included: an instant, or a date in `zone` */
+                end?: string;
+                /** @description First instant, or a date in `zone`; 30 days ago */
+                start?: string;
+                /** @description Filters such as `team:search`, repeatable; several values of one dimension mean any of them */
+                where?: string[];
+                /** @description IANA time zone in which days begin */
+                zone?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Rows under a header */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            /** @description Bad input */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unknown host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    tell_cache: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CacheFeedback"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CacheDone"];
+                };
+            };
+            /** @description Bad input */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Body too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unknown host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_cache_hits: {
+        parameters: {
+            query?: {
+                /** @description At most this many rows */
+                limit?: number;
+                namespace?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CacheHits"];
+                };
+            };
+            /** @description Bad input */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unknown host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    purge_cache: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CachePurge"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CacheDone"];
+                };
+            };
+            /** @description Bad input */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };

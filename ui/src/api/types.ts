@@ -56,6 +56,15 @@ export type SessionsAnswer = Schemas["SessionsAnswer"];
 export type TokenCreated = Schemas["TokenCreated"];
 export type LoginWays = Schemas["LoginWays"];
 
+export type CacheAnswer = Schemas["CacheAnswer"];
+export type CacheKind = Schemas["KindSums"];
+export type CacheSums = Schemas["CacheSums"];
+export type CacheNamespace = Schemas["NamespaceView"];
+export type CacheStanding = Schemas["StandingView"];
+export type CacheHit = Schemas["CacheHit"];
+export type CacheHits = Schemas["CacheHits"];
+export type CacheDone = Schemas["CacheDone"];
+
 /** The data of a server-sent event; OpenAPI cannot describe those. */
 export interface Landed {
   readonly through: string | null;

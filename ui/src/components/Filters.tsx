@@ -16,7 +16,7 @@ export function useDimensions(): string[] {
 }
 
 export function spoken(dimension: string): string {
-  return dimension.replaceAll("_", " ");
+  return dimension.replace(/^tag:farthing\./, "").replaceAll(/[_.]/g, " ");
 }
 
 function Values({ dimension }: { dimension: string }) {

@@ -1,9 +1,9 @@
 /** The frame around every page: navigation with live figures, the palette, the content. */
 import { type ReactNode, useState } from "react";
 import { Link, useLocation } from "wouter";
-import { GLANCED_MS, useApprovals, useBudgets } from "../api/govern";
+import { GLANCED_MS, useApprovals, useBudgets, useCache } from "../api/govern";
 import { useSpend } from "../api/queries";
-import { count, short } from "../format";
+import { count, share, short } from "../format";
 import { isPressed } from "../limits";
 import { isZero, money } from "../money";
 import { type Page, pagesOf } from "../pages";
@@ -54,11 +54,13 @@ function useFigures(): Record<string, [figure: string, of: string]> {
   const spent = useSpend(filtered, { basis: view.basis }).data;
   const pressed = useBudgets(GLANCED_MS).data?.rows.filter(isPressed).length ?? 0;
   const waiting = useApprovals("", GLANCED_MS).data?.waiting ?? 0;
+  const reused = useCache(filtered, GLANCED_MS).data?.total.hit_rate ?? null;
   const total = spent?.total;
   const cost = total === undefined || (total.requests === 0 && isZero(total.cost)) ? null : pricedCost(total);
   return {
     "/": [cost === null ? "" : money(cost, 2, spent?.currency), "spent in this window"],
     "/requests": [total === undefined ? "" : short(total.requests), "in this window"],
+    "/cache": [reused === null ? "" : share(reused), "answered from a cache"],
     "/budgets": [pressed === 0 ? "" : count(pressed), "at risk or over"],
     "/approvals": [waiting === 0 ? "" : count(waiting), "waiting for you"],
     "/keys": [count(session.keys), "keys"],

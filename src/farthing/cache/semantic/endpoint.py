@@ -24,7 +24,9 @@ class Endpoint:
     def __init__(self, address: str, *, model: str, key: str, dimensions: int) -> None:
         self._url = f"{address.rstrip('/')}/v1/embeddings"
         self._model = model
-        self._headers = {"authorization": f"Bearer {key}"} if key else {}
+        self._headers = {"x-farthing-label-cache": "embedding"}
+        if key:
+            self._headers["authorization"] = f"Bearer {key}"
         self._session: aiohttp.ClientSession | None = None
         self.name = f"endpoint-{model}-{dimensions}"
         self.dimensions = dimensions

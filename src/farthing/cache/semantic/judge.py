@@ -59,7 +59,9 @@ class ModelJudge:
     ) -> None:
         self._url = f"{address.rstrip('/')}/v1/chat/completions"
         self._model = model
-        self._headers = {"x-farthing-cache": "off", **({"authorization": f"Bearer {key}"} if key else {})}
+        self._headers = {"x-farthing-cache": "off", "x-farthing-label-cache": "judge"}
+        if key:
+            self._headers["authorization"] = f"Bearer {key}"
         self._pause = HOUR / per_hour
         self._judged = judged
         self._sleep = sleep

@@ -25,6 +25,8 @@ from farthing.gateway.client import Copy, Reply
 from farthing.gateway.ports import Call, Route
 
 KIND = "embeddings"
+KNOWN_HEADER = b"x-farthing-cache-texts"
+"""Tells a client of how many texts the vectors were known; where all were, the answer is a hit."""
 
 
 class Vectors:
@@ -55,6 +57,9 @@ class Vectors:
         if not texts.missing:
             return Hit(entry=_answer(texts, namespace, call.at.timestamp()), kind=KIND, namespace=namespace)
         call.labels = marked(call.labels, KIND if texts.known else MISS, namespace)
+        if texts.known:
+            known = sum(key in texts.known for key in texts.keys)
+            call.told = [*call.told, (KNOWN_HEADER, b"%d" % known)]
         filling = VectorFilling(self, call, texts, namespace=namespace, rules=rules)
         if len(texts.missing) < len(texts.keys):
             call.body = rest_of(call, texts)
@@ -102,6 +107,11 @@ class VectorFilling:
         self._rules = rules
         self._counts = counts
         self._generation = cache.kept.generation
+
+    @property
+    def keeps(self) -> bool:
+        """Whether what is fresh is kept, rather than only measured."""
+        return not self._counts
 
     def answer(self, reply: Reply) -> Reply:
         """What was known and what is fresh as one answer; the fresh is kept."""

@@ -17,6 +17,11 @@ class Kept:
         self._generation = 0 if shared is None else shared.generation()
 
     @property
+    def is_shared(self) -> bool:
+        """Whether other workers find what is kept."""
+        return self._shared is not None
+
+    @property
     def generation(self) -> int:
         """Moves on with every purge, which empties the memory: what was copied before may be gone."""
         if self._shared is not None:
@@ -59,7 +64,7 @@ class Kept:
         """Keep them, unless something was purged since that generation; whether others find them now."""
         if self.generation != since:
             return False
-        kept = self._shared is None or await self._shared.put(entries)
+        kept = self._shared is None or await self._shared.put(entries, since=since)
         if self.generation == since:
             for entry in entries:
                 self.memory.put(entry)

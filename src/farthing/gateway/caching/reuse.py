@@ -18,6 +18,7 @@ from farthing.cache.semantic.wire import Found, Learn
 from farthing.cache.settings import CacheSettings, NamespaceSettings
 from farthing.core.facts import Operation, RequestFact
 from farthing.gateway.caching.answer import said
+from farthing.gateway.caching.embedding import KIND as EMBEDDINGS
 from farthing.gateway.caching.embedding import Filling, Vectors
 from farthing.gateway.caching.hit import MISS, SAMPLED, SKIPPED, WOULD, Hit, marked
 from farthing.gateway.caching.kept import Kept
@@ -25,6 +26,7 @@ from farthing.gateway.caching.namespaces import Namespaces
 from farthing.gateway.caching.question import OPERATIONS, Asked, asked, glimpse
 from farthing.gateway.caching.rules import why_asked, why_dropped, why_literal
 from farthing.gateway.caching.seen import Seen
+from farthing.gateway.caching.uses import Uses
 from farthing.gateway.client import Copy, Reply
 from farthing.gateway.meter import fixed
 from farthing.gateway.ports import Call, Route
@@ -94,6 +96,7 @@ class Reuse:
         clock: Callable[[], datetime],
     ) -> None:
         self.kept = Kept(memory, shared)
+        self.uses = Uses()
         self._flights = flights
         self._semantic = semantic
         self._clock = clock
@@ -138,6 +141,9 @@ class Reuse:
 
     def served(self, hit: Hit, fact: RequestFact) -> None:
         """A hit was given to its client."""
+        rules = self.settings.namespaces.get(hit.namespace)
+        if rules is not None and rules.warm and hit.kind != EMBEDDINGS:
+            self.uses.used(hit.entry, fact.at.timestamp())
         if hit.ticket and self._semantic is not None:
             saved = fact.baseline_cost
             self._semantic.served(hit.ticket, "" if saved is None else fixed(saved))
@@ -272,8 +278,6 @@ class Reuse:
             served=fact.served_model,
             scope=call.caller.scope,
             epoch=rules.epoch,
-            path=call.path,
-            ask=call.body if rules.warm else b"",
         )
         return entry, told.text
 
@@ -282,6 +286,8 @@ class Reuse:
         kept = False
         try:
             kept = await self.kept.put((entry,), since=filling.generation)
+            if kept and filling.rules.warm and "on" in (filling.rules.exact, filling.rules.semantic):
+                self.uses.asked(entry, filling.call)
         finally:
             if filling.lead is not None:
                 filling.lead.land(entry)

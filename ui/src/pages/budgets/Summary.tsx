@@ -1,23 +1,13 @@
 /** How this month's budgets stand, number first. */
-import type { ReactNode } from "react";
 import { Link } from "wouter";
 import type { Budget, BudgetsAnswer } from "../../api/types";
+import { Figure } from "../../components/Figure";
 import { Money } from "../../components/Money";
 import { count, plural, share } from "../../format";
 import { type Cover, monthly } from "../../limits";
 import { approx, decimalsFor, isZero, money, roundDecimals, sum } from "../../money";
 import { shortDay, monthName } from "../../time";
 import { useLinkTo, useView } from "../../view";
-
-export function Figure({ label, children, note, tone = "" }: { label: string; children: ReactNode; note: ReactNode; tone?: string }) {
-  return (
-    <div className="figure-cell">
-      <dt>{label}</dt>
-      <dd className={`big ${tone}`}>{children}</dd>
-      <dd className="note">{note}</dd>
-    </div>
-  );
-}
 
 function totalOf({ budgets }: Cover, read: "used" | "amount"): string {
   return sum(budgets.map(({ pots }) => pots[0]?.[read] ?? "0"));

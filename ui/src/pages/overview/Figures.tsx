@@ -1,23 +1,15 @@
 import type { Overview, Totals } from "../../api/types";
+import { Figure } from "../../components/Figure";
 import { Change, Money } from "../../components/Money";
 import { plural, share } from "../../format";
 import { approx, compare, decimalsFor, isZero, money, roundDecimals } from "../../money";
 import { pricedCost } from "../../priced";
 import { monthName } from "../../time";
-import type { ReactNode } from "react";
+import { Link } from "wouter";
+import { useLinkTo } from "../../view";
 
 interface Props {
   overview: Overview;
-}
-
-function Figure({ label, children, note, tone }: { label: string; children: ReactNode; note: ReactNode; tone?: string }) {
-  return (
-    <div className="figure-cell">
-      <dt>{label}</dt>
-      <dd className={`big ${tone ?? ""}`}>{children}</dd>
-      <dd className="note">{note}</dd>
-    </div>
-  );
 }
 
 function SpendFigure({ overview }: Props) {
@@ -68,9 +60,10 @@ function savedNote(total: Totals): string {
 }
 
 function SavedFigure({ overview: { total, currency } }: Props) {
+  const linkTo = useLinkTo();
   const tone = compare(total.saved, "0") > 0 ? "good" : compare(total.saved, "0") < 0 ? "bad" : "";
   return (
-    <Figure label="Saved" tone={tone} note={savedNote(total)}>
+    <Figure label="Saved" tone={tone} note={<>{savedNote(total)} · <Link href={linkTo("/cache")}>by caches</Link></>}>
       {isZero(total.baseline_cost) ? "–" : <Money amount={total.saved} decimals={decimalsFor([total.saved])} currency={currency} />}
     </Figure>
   );

@@ -54,7 +54,7 @@ function columnsOf(overview: Overview, nameOf: (group: Group) => string, pick: (
     column.accessor((group) => group.cost_per_total, {
       id: "share",
       header: "Share",
-      cell: (cell) => <Share fraction={pricedCost(cell.row.original.total) === null ? null : cell.getValue()} index={cell.row.index} kind={cell.row.original.kind} />,
+      cell: (cell) => <Share fraction={pricedCost(cell.row.original.total) === null ? null : cell.getValue()} series={seriesToken(cell.row.original.kind, cell.row.index)} />,
       meta: { number: true, from: "medium" },
     }),
     column.accessor((group) => group.previous_cost, {
@@ -105,11 +105,12 @@ function Name({ group, text, index, pick }: { group: Group; text: string; index:
   );
 }
 
-function Share({ fraction, index, kind }: { fraction: number | null; index: number; kind: Group["kind"] }) {
+/** A part of the whole as a bar and a figure, in the color of its series. */
+export function Share({ fraction, series, opacity = 1 }: { fraction: number | null; series: string; opacity?: number }) {
   return (
-    <span className="nowrap" style={{ "--color": `var(--${seriesToken(kind, index)})` }}>
+    <span className="nowrap" style={{ "--color": `var(--${series})` }}>
       <span className="bar" aria-hidden="true">
-        <i style={{ width: `${(fraction ?? 0) * 100}%` }} />
+        <i style={{ width: `${(fraction ?? 0) * 100}%`, opacity }} />
       </span>{" "}
       <span className="figure share">{share(fraction)}</span>
     </span>

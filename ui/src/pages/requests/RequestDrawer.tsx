@@ -12,6 +12,7 @@ import { moment } from "../../time";
 import { useLinkTo, useView } from "../../view";
 import { Attempts, Belongs, Identifiers, Tokens } from "./Facts";
 import { Formula } from "./Formula";
+import { Reused } from "./Reused";
 import { Routing } from "./Routing";
 import { Waterfall } from "./Waterfall";
 
@@ -52,6 +53,7 @@ function Body({ detail }: { detail: RequestDetail }) {
           {limit === undefined ? null : <Link href={linkTo("/budgets", { open: limit })}>The limit that refused it</Link>}
         </p>
       )}
+      <Reused detail={detail} />
       <Formula detail={detail} />
       <Waterfall detail={detail} />
       <Routing detail={detail} />
