@@ -51,7 +51,7 @@ export function useCache(question: URLSearchParams, refetchInterval = WATCHED_MS
 
 /** The latest semantic hits, of one namespace or ("") of all. */
 export function useCacheHits(namespace: string) {
-  return useCaches<CacheHits>("cache/hits", new URLSearchParams({ namespace, limit: "50" }), WATCHED_MS);
+  return useCaches<CacheHits>("cache/hits", new URLSearchParams({ namespace, limit: "20" }), WATCHED_MS);
 }
 
 export function useNotices() {

@@ -70,7 +70,7 @@ function Would({ answer }: Props) {
   const { total, currency } = answer;
   const unpriced = total.would_unpriced === 0 ? null : <span className="warn">, {count(total.would_unpriced)} unpriced</span>;
   return (
-    <Figure label="Would save more" note={total.would === 0 ? "Nothing is only measured" : <>{plural(total.would, "request")} in shadow mode{unpriced}</>}>
+    <Figure label="Would save more" note={total.would === 0 ? "Nothing repeated in what is only measured" : <>{plural(total.would, "request")} in shadow mode{unpriced}</>}>
       {total.would === 0 ? "–" : <Money amount={total.would_unpriced === total.would ? null : total.would_save} decimals={decimalsOf(answer)} currency={currency} />}
     </Figure>
   );
