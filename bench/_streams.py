@@ -5,20 +5,25 @@ when its entry's intent is another. A question that is asked afresh reveals its 
 one reveals nothing and adds nothing. What a policy is shown is what the semantic cache's process shows it: the ten
 nearest entries so far, by the default embedding, and what happened near them."""
 
+import asyncio
 import csv
 import json
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from bench._report import Figure
+from farthing.cache.semantic.embed import WordLlama, small
 from farthing.cache.semantic.learner import Learner
-from farthing.cache.semantic.lexical import lexical_features
 from farthing.cache.semantic.ports import Action, Namespace, Neighbour
+from farthing.cache.semantic.prior import weighed_features
+from farthing.cache.semantic.questions import NEAREST
+from farthing.cache.semantic.rooms import Room
+from farthing.cache.semantic.service import representatives
 from farthing.cache.semantic.vetoes import veto
 
 if TYPE_CHECKING:
@@ -26,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DATA = Path(__file__).parent.parent.parent / "shared" / "data" / "semcache"
-NEAREST = 10
+ROOM = b"room"
 TARGET = 0.01
 SHADOW = 0.1
 
@@ -35,11 +40,11 @@ REQUESTS: dict[Name, int] = {"banking77": 5_000, "clinc150": 16_000}
 
 
 class Utterances(msgspec.Struct, frozen=True, kw_only=True):
-    """All of a set: texts, the number of each one's answer, and unit vectors, shape (n, 256)."""
+    """All of a set: texts, the number of each one's answer, and vectors as ``embed.small`` makes them."""
 
     texts: list[str]
     answers: list[int]
-    vectors: "NDArray[np.float32]"
+    vectors: "NDArray[np.int8]"
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,13 +67,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 def load(name: Name) -> Utterances:
     """The set, embedded. Utterances out of every intent's scope are left out: nobody knows their answers."""
-    import numpy as np
-
     pairs = _banking() if name == "banking77" else _clinc()
     numbers = {intent: at for at, intent in enumerate(dict.fromkeys(intent for _, intent in pairs))}
     texts = [text for text, _ in pairs]
-    vectors: NDArray[np.float32] = _embedder().embed(texts, norm=True).astype(np.float32)
-    return Utterances(texts=texts, answers=[numbers[intent] for _, intent in pairs], vectors=vectors)
+    vectors = asyncio.run(WordLlama().embed(texts))
+    return Utterances(texts=texts, answers=[numbers[intent] for _, intent in pairs], vectors=small(vectors))
 
 
 def order(utterances: Utterances, requests: int, seed: int) -> "NDArray[np.intp]":
@@ -80,7 +83,7 @@ def order(utterances: Utterances, requests: int, seed: int) -> "NDArray[np.intp]
 
 def learner(seed: int) -> Learner:
     """The namespace as the cache's process makes it, with a randomness that can be repeated."""
-    return Learner(target=TARGET, shadow=SHADOW, draw=random.Random(seed).random, veto=veto, lexical=lexical_features)
+    return Learner(target=TARGET, shadow=SHADOW, draw=random.Random(seed).random, veto=veto, lexical=weighed_features)
 
 
 def cosine(threshold: float, seed: int) -> Learner:
@@ -92,7 +95,7 @@ def run(utterances: Utterances, which: "NDArray[np.intp]", policy: Namespace) ->
     """A stream under a policy; one that learns is fitted where it says that it is due."""
     import numpy as np
 
-    room = _Room(utterances, len(which))
+    room = _Room(utterances)
     hits, wrong, samples = (np.zeros(len(which), np.bool_) for _ in range(3))
     considered = fitted = 0.0
     fits = 0
@@ -100,16 +103,19 @@ def run(utterances: Utterances, which: "NDArray[np.intp]", policy: Namespace) ->
     for at, one in enumerate(indexes):
         neighbours = room.nearest(one)
         begun = time.process_time()
-        verdict = policy.consider(utterances.texts[one], neighbours, float(at))
+        verdict = policy.consider(
+            utterances.texts[one], neighbours, float(at), room=ROOM, vector=utterances.vectors[one]
+        )
         considered += time.process_time() - begun
-        agrees = verdict.entry is not None and verdict.entry.group == utterances.answers[one] + 1
+        agrees = verdict.entry is not None and room.agrees(one, verdict.entry)
         if verdict.action is Action.SERVE:
             hits[at], wrong[at] = True, not agrees
             continue
         samples[at] = verdict.action is Action.SAMPLE
-        room.add(one, neighbours)
         if verdict.entry is not None:
             policy.learn(verdict, agrees, float(at))
+        key, group = room.add(one, representatives(verdict.entry, neighbours))
+        policy.enter(ROOM, key, group, utterances.vectors[one])
         if isinstance(policy, Learner) and policy.due:
             begun = time.process_time()
             policy.refit()
@@ -201,57 +207,56 @@ def _worse(outcome: Outcome) -> float:
 
 
 class _Room:
-    """The entries so far, searched exactly, and what happened near them."""
+    """The entries so far, searched as the process does, and what is known of them."""
 
-    def __init__(self, utterances: Utterances, most: int) -> None:
-        import numpy as np
-
+    def __init__(self, utterances: Utterances) -> None:
         self._all = utterances
-        self._vectors = np.empty((most, utterances.vectors.shape[1]), np.float32)
+        self._room = Room(utterances.vectors.shape[1])
         self._members: list[int] = []
-        self._confirmed = [0] * most
-        self._refuted = [0] * most
+        self._groups: list[int] = []
+        self._confirmed: list[int] = []
+        self._refuted: list[int] = []
 
     def nearest(self, one: int) -> list[Neighbour]:
-        import numpy as np
+        return [self._neighbour(at, cosine) for at, cosine in self._room.search(self._all.vectors[one], NEAREST)]
 
-        size = len(self._members)
-        likeness = self._vectors[:size] @ self._all.vectors[one]
-        nearest = np.argpartition(-likeness, NEAREST)[:NEAREST] if size > NEAREST else np.arange(size)
-        return [self._neighbour(at, float(likeness[at])) for at in nearest[np.argsort(-likeness[nearest])].tolist()]
+    def agrees(self, one: int, entry: Neighbour) -> bool:
+        """Whether a question's answer is that of an entry."""
+        return self._all.answers[one] == self._all.answers[self._members[_at(entry)]]
 
-    def add(self, one: int, neighbours: Sequence[Neighbour]) -> None:
-        """A fresh answer: it agrees with those of its group, and is an entry from now on."""
-        for near in neighbours:
-            at = int.from_bytes(near.key, "big")
-            agrees = near.group == self._all.answers[one] + 1
-            self._confirmed[at] += agrees
-            self._refuted[at] += not agrees
-        self._vectors[len(self._members)] = self._all.vectors[one]
+    def add(self, one: int, compared: Sequence[Neighbour]) -> tuple[bytes, int]:
+        """A fresh answer: what it agrees with, of some entries, and a new entry; its key and group, 0 for a new one."""
+        group = 0
+        for near in compared:
+            agrees = self.agrees(one, near)
+            self._confirmed[_at(near)] += agrees
+            self._refuted[_at(near)] += not agrees
+            group = group or (near.group if agrees else 0)
+        number = len(self._members)
+        self._room.add(number, self._all.vectors[one])
         self._members.append(one)
+        self._groups.append(group or number + 1)
+        self._confirmed.append(0)
+        self._refuted.append(0)
+        return _key(number), group
 
     def _neighbour(self, at: int, similarity: float) -> Neighbour:
-        member = self._members[at]
         return Neighbour(
-            key=at.to_bytes(4, "big"),
-            text=self._all.texts[member],
-            group=self._all.answers[member] + 1,
+            key=_key(at),
+            text=self._all.texts[self._members[at]],
+            group=self._groups[at],
             similarity=similarity,
             confirmed=self._confirmed[at],
             refuted=self._refuted[at],
         )
 
 
-class _Embedder(msgspec.Struct, frozen=True):
-    embed: Callable[..., "NDArray[np.float32]"]
+def _key(number: int) -> bytes:
+    return number.to_bytes(4, "big")
 
 
-def _embedder() -> _Embedder:
-    import wordllama
-
-    folder = Path(wordllama.__file__).parent
-    model: Any = wordllama.WordLlama.load(dim=256, cache_dir=folder, disable_download=True)
-    return _Embedder(model.embed)
+def _at(entry: Neighbour) -> int:
+    return int.from_bytes(entry.key, "big")
 
 
 def _banking() -> list[tuple[str, str]]:

@@ -53,11 +53,21 @@ class Rule:
         self.threshold = threshold
         self.labels: list[bool | None] = []
         self.wrong: list[str] = []
+        self.entered: list[tuple[bytes, bytes, int, bytes]] = []
+        self.left: list[bytes] = []
         self.requests = 0
         self.due = False
         self.refits = 0
 
-    def consider(self, text: str, neighbours: Sequence[Neighbour], now: float) -> Verdict:
+    def consider(
+        self,
+        text: str,
+        neighbours: Sequence[Neighbour],
+        now: float,
+        *,
+        room: bytes = b"",
+        vector: np.ndarray | None = None,
+    ) -> Verdict:
         self.requests += 1
         self.neighbours = neighbours
         if not neighbours:
@@ -67,6 +77,12 @@ class Rule:
         return Verdict(
             action=Action.SERVE if serve else Action.MISS, entry=near, probability=near.similarity, features=(1.0,)
         )
+
+    def enter(self, room: bytes, key: bytes, group: int, vector: np.ndarray) -> None:
+        self.entered.append((room, key, group, vector.tobytes()))
+
+    def leave(self, key: bytes = b"") -> None:
+        self.left.append(key)
 
     def learn(self, verdict: Verdict, agrees: bool | None, now: float) -> None:
         self.labels.append(agrees)

@@ -193,7 +193,7 @@ class _Process:
 
 def learner_of(settings: NamespaceSettings, learned: bytes) -> Learner:
     """What decides for a namespace."""
-    from farthing.cache.semantic import learner, lexical, vetoes
+    from farthing.cache.semantic import learner, prior, vetoes
 
     return learner.Learner(
         target=settings.target,
@@ -203,7 +203,7 @@ def learner_of(settings: NamespaceSettings, learned: bytes) -> Learner:
         threshold=settings.threshold,
         learned=learned or None,
         veto=vetoes.veto,
-        lexical=lexical.lexical_features,
+        lexical=prior.weighed_features,
     )
 
 

@@ -11,6 +11,8 @@ import zlib
 from array import array
 from collections.abc import Callable, Sequence
 
+from farthing.cache.semantic import classifier
+from farthing.cache.semantic.classifier import Opinion
 from farthing.cache.semantic.ports import Neighbour
 
 Lexical = Callable[[str, str], tuple[float, ...]]
@@ -18,6 +20,9 @@ Lexical = Callable[[str, str], tuple[float, ...]]
 
 SHARPNESS = 12.0
 """How fast a vote's weight falls: one that is .1 less similar than the nearest counts 30 %."""
+
+HEARSAY = 0.1
+"""The chance that a group has at least in a vote, whatever the classifier says: it may not know it yet."""
 
 HISTORY = (0.3, 1.7)
 """Refuted and confirmed that an entry without history is thought to have, so that one refutation is no verdict."""
@@ -79,6 +84,7 @@ NAMES = (
     "entry_only",
     "asked_only_of_group",
     "asked_words",
+    *classifier.NAMES,
 )
 """The features in their order, before those of the pair of texts."""
 
@@ -86,13 +92,17 @@ NAMES = (
 class Ballot:
     """The vote of a question's neighbours, and the candidate it elects."""
 
-    def __init__(self, neighbours: Sequence[Neighbour]) -> None:
-        """``neighbours`` come nearest first and are at least one."""
+    def __init__(self, neighbours: Sequence[Neighbour], opinion: Opinion | None = None) -> None:
+        """``neighbours`` come nearest first and are at least one. ``opinion`` counts beside their votes."""
         nearest = neighbours[0].similarity
         votes: dict[int, float] = {}
         for one in neighbours:
             votes[one.group] = votes.get(one.group, 0.0) + math.exp(SHARPNESS * (one.similarity - nearest))
-        group = max(votes, key=votes.__getitem__)
+        if opinion is None:
+            group = max(votes, key=votes.__getitem__)
+        else:
+            group = max(votes, key=lambda name: votes[name] * (HEARSAY + opinion.chance(name)))
+        self.opinion = opinion
         self.neighbours = neighbours
         self.votes = votes
         self.group = [one for one in neighbours if one.group == group]
@@ -101,7 +111,8 @@ class Ballot:
     def features(self, text: str, words: Words, lexical: Lexical | None = None) -> tuple[float, ...]:
         """All numbers about the candidate, in the order of ``NAMES``, then those of the pair of texts."""
         pair = lexical(text, self.candidate.text) if lexical else ()
-        return (*self._likeness(), *self._history(), *self._wording(text, words), *pair)
+        opinion = self.opinion.features(self.candidate.group) if self.opinion else classifier.SILENT
+        return (*self._likeness(), *self._history(), *self._wording(text, words), *opinion, *pair)
 
     def _likeness(self) -> tuple[float, ...]:
         ours, everybody = self.group, self.neighbours

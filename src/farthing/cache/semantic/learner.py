@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from farthing.cache.semantic.classifier import Classes, Classifier, Opinion, Pupils
 from farthing.cache.semantic.drift import Drift
 from farthing.cache.semantic.examples import UNKNOWN, Examples, Kept
 from farthing.cache.semantic.features import NAMES, Ballot, Lexical, Words
@@ -52,11 +53,13 @@ TRIES = 3
 class Learned(msgspec.Struct, frozen=True, kw_only=True):
     """A namespace's memory as it is written down. Another ``version`` is not read."""
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     standing: Standing
     examples: Kept
     words: bytes
     questions: int
+    pupils: Pupils
+    classes: tuple[Classes, ...]
     model: Model | None
     threshold: Threshold | None
     closed: str
@@ -96,7 +99,15 @@ class Learner:
         if learned:
             self._resume(learned)
 
-    def consider(self, text: str, neighbours: Sequence[Neighbour], now: float) -> Verdict:  # noqa: ARG002 - others may
+    def consider(
+        self,
+        text: str,
+        neighbours: Sequence[Neighbour],
+        now: float,  # noqa: ARG002 - others may
+        *,
+        room: bytes = b"",
+        vector: "NDArray[np.int8] | None" = None,
+    ) -> Verdict:
         threshold = self._threshold
         self._requests += 1
         self._words.see(text)
@@ -104,7 +115,9 @@ class Learner:
             return Verdict(action=Action.MISS, reason="no_neighbour")
         if self._cosine is not None:
             return self._by_similarity(neighbours[0], self._cosine)
-        ballot, objection = self._hear(text, neighbours)
+        for one in neighbours:
+            self._classifier.regroup(one.key, one.group)
+        ballot, objection = self._hear(text, neighbours, self._classifier.opinion(room, vector))
         candidate = ballot.candidate
         if objection:
             self._vetoes[objection] = self._vetoes.get(objection, 0) + 1
@@ -117,6 +130,16 @@ class Learner:
                 action=Action.MISS, entry=candidate, probability=probability, reason=reason, features=features
             )
         return self._would_hit(text, candidate, probability, features)
+
+    def enter(self, room: bytes, key: bytes, group: int, vector: "NDArray[np.int8]") -> None:
+        if self._cosine is None:
+            self._classifier.enter(room, key, group, vector)
+
+    def leave(self, key: bytes = b"") -> None:
+        if key:
+            self._classifier.drop(key)
+        else:
+            self._classifier.clear()
 
     def learn(self, verdict: Verdict, agrees: bool | None, now: float) -> None:  # noqa: ARG002, FBT001 - as agreed
         if agrees is None or verdict.entry is None or not verdict.features:
@@ -169,6 +192,8 @@ class Learner:
             examples=self._examples.keep(),
             words=self._words.counts.tobytes(),
             questions=self._words.questions,
+            pupils=self._classifier.keep(),
+            classes=self._classifier.classes,
             model=self._verifier.model if self._verifier else None,
             threshold=self._threshold,
             closed=self._closed,
@@ -188,6 +213,7 @@ class Learner:
         """Fits the verifier and sets the threshold anew: a second or two, on copies."""
         self._next_fit = self._labels + max(50, min(500, self._labels // 8))
         epoch, requests = self._epoch, self._requests
+        self._classifier.fit()
         rows, wrong, numbers = self._examples.table()
         try:
             fitted = fit(rows, wrong)
@@ -204,6 +230,7 @@ class Learner:
     def _begin(self) -> None:
         self._examples = Examples(self._width)
         self._words = Words()
+        self._classifier = Classifier()
         self._verifier: Verifier | None = None
         self._threshold: Threshold | None = None
         self._drift = Drift()
@@ -218,12 +245,13 @@ class Learner:
             memory = msgspec.msgpack.decode(learned, type=Learned)
             examples = Examples(self._width, memory.examples)
             words = Words(memory.words, memory.questions)
+            classifier = Classifier(memory.pupils, memory.classes)
             verifier = Verifier(memory.model) if memory.model else None
         except (msgspec.DecodeError, ValueError):
             return
         if verifier and verifier.features != self._width:
             return
-        self._examples, self._words, self._verifier = examples, words, verifier
+        self._examples, self._words, self._classifier, self._verifier = examples, words, classifier, verifier
         self._threshold, self._closed = memory.threshold, memory.closed
         self._drift = Drift(memory.drift)
         known = memory.standing
@@ -233,9 +261,9 @@ class Learner:
         self._samples, self._labels, self._wrong_samples = known.samples, known.labels, memory.wrong_samples
         self._next_fit = memory.next_fit
 
-    def _hear(self, text: str, neighbours: Sequence[Neighbour]) -> tuple[Ballot, str]:
+    def _hear(self, text: str, neighbours: Sequence[Neighbour], opinion: Opinion | None) -> tuple[Ballot, str]:
         """The candidate that no veto stands against, or the first with what stands against it."""
-        ballot = first = Ballot(neighbours)
+        ballot = first = Ballot(neighbours, opinion)
         if self._veto is None:
             return first, ""
         objection = self._objection(text, first)
@@ -244,7 +272,7 @@ class Learner:
             left = [one for one in left if one is not ballot.candidate]
             if not at or not left:
                 break
-            ballot = Ballot(left)
+            ballot = Ballot(left, opinion)
             at = self._objection(text, ballot)
         return (first, objection) if at else (ballot, "")
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     Vector = NDArray[np.float32]
     """A unit vector: a question's embedding."""
+    Small = NDArray[np.int8]
 
 
 class Neighbour(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -87,8 +88,27 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 class Namespace(Protocol):
     """One namespace's decisions and what it learned. Pure: no clock, no I/O, randomness passed in at its making."""
 
-    def consider(self, text: str, neighbours: Sequence[Neighbour], now: float) -> Verdict:
-        """What becomes of a question. ``neighbours`` come nearest first, all of its own room."""
+    def consider(
+        self,
+        text: str,
+        neighbours: Sequence[Neighbour],
+        now: float,
+        *,
+        room: bytes = b"",
+        vector: "Small | None" = None,
+    ) -> Verdict:
+        """What becomes of a question. ``neighbours`` come nearest first, all of its own ``room``.
+
+        ``vector`` is the question's, in int8 (``embed.small``); without it there is less to go by.
+        """
+        ...
+
+    def enter(self, room: bytes, key: bytes, group: int, vector: "Small") -> None:
+        """An entry was put into a room. ``group`` 0: one of its own, whose number its neighbours will tell."""
+        ...
+
+    def leave(self, key: bytes = b"") -> None:
+        """An entry is to leave no trace; without ``key``, any might be meant."""
         ...
 
     def learn(self, verdict: Verdict, agrees: bool | None, now: float) -> None:

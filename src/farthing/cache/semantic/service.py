@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     Small = NDArray[np.int8]
 
 COMPARED = 4
-"""Groups of answers that a fresh one is compared with: the candidate's, and those nearest."""
+"""Groups of answers that a fresh one is compared with: the candidate's, and those nearest. Each comparison takes a
+millisecond or so for long answers."""
 
 KEEP_SECONDS = 60.0
 """How often what was learned is written down. A killed process forgets no more."""
@@ -100,7 +101,8 @@ class Service:
                 continue
             learned = await self._questions.learned(name) if desk is None else desk.learner.dump()
             self._desks[name] = _Desk(rules, self._make(rules, learned))
-            await self._questions.remove("epoch", name, epoch=rules.epoch)
+            if await self._questions.remove("epoch", name, epoch=rules.epoch):
+                await self._leave(name, self._desks[name], b"")
 
     async def lookup(self, asks: Sequence[Lookup]) -> list[Found]:
         """What is known of some questions, which are embedded together."""
@@ -122,13 +124,13 @@ class Service:
         except UnavailableError as problem:
             _log.warning("%s", problem)
             return _miss(ask, "no_store")
-        verdict = desk.learner.consider(ask.text, neighbours, now)
+        verdict = desk.learner.consider(ask.text, neighbours, now, room=room, vector=vector)
         desk.changed = True
         if verdict.action is Action.SERVE and desk.settings.semantic == "shadow":
             verdict = msgspec.structs.replace(verdict, action=Action.SAMPLE)
         asked = Asked(
             namespace=ask.namespace, room=room, tenant=ask.tenant, user=ask.user, key_id=ask.key_id, text=ask.text,
-            vector=vector.tobytes(), verdict=verdict, neighbours=_representatives(verdict.entry, neighbours), at=now,
+            vector=vector.tobytes(), verdict=verdict, neighbours=representatives(verdict.entry, neighbours), at=now,
         )  # fmt: skip
         return _told(ask, verdict, self._tickets.keep(asked))
 
@@ -147,6 +149,7 @@ class Service:
             await self._questions.forget(served.key)
         if self._has_room(desk, asked, message, now):
             await self._questions.add(_question(asked, message, desk.settings.epoch, group, now))
+            desk.learner.enter(asked.room, message.key, group, _vector(asked.vector))
 
     def _has_room(self, desk: _Desk, asked: Asked, message: Learn, now: float) -> bool:
         """Whether an entry still holds, and neither its key nor its user added too many in this hour."""
@@ -169,7 +172,7 @@ class Service:
         return Asked(
             namespace=message.namespace, room=room, tenant=message.tenant, user=message.user, key_id=message.key_id,
             text=message.text, vector=vector.tobytes(), verdict=Verdict(action=Action.MISS),
-            neighbours=_representatives(None, await self._questions.nearest(room, vector, now)), at=now,
+            neighbours=representatives(None, await self._questions.nearest(room, vector, now)), at=now,
         )  # fmt: skip
 
     async def _compare(self, desk: _Desk, asked: Asked, message: Learn, now: float) -> tuple[int, bool | None]:
@@ -181,6 +184,7 @@ class Service:
         answers = await self._questions.answers([one.key for one in some])
         verdicts = {one.key: self._agrees(message.answer, answers[one.key]) for one in some if one.key in answers}
         group = next((one.group for one in some if verdicts.get(one.key)), 0)
+        await self._tally({key: agrees for key, agrees in verdicts.items() if key != message.key}, now)
         candidate = asked.verdict.entry
         if candidate is None or candidate.key == message.key:
             return group, True
@@ -189,11 +193,16 @@ class Service:
             await self._label(desk, asked.namespace, asked.verdict, agrees=agrees, now=now)
         return group, agrees
 
+    async def _tally(self, verdicts: Mapping[bytes, bool | None], now: float) -> None:
+        """Entries near a question: whether its fresh answer agrees with theirs, where that can be told."""
+        for key, agrees in verdicts.items():
+            if agrees is not None:
+                await self._questions.tally(key, now, confirmed=int(agrees), refuted=int(not agrees))
+
     async def _label(self, desk: _Desk, namespace: str, verdict: Verdict, *, agrees: bool | None, now: float) -> None:
         desk.learner.learn(verdict, agrees, now)
         desk.changed = True
         if agrees is not None and verdict.entry is not None:
-            await self._questions.tally(verdict.entry.key, now, confirmed=int(agrees), refuted=int(not agrees))
             await self._questions.share(namespace, msgspec.msgpack.encode(_Label(verdict, agrees)))
         self._refit(desk)
 
@@ -219,9 +228,12 @@ class Service:
         desk = self._desks.get(pair.namespace)
         if desk is None:
             return
-        await self._label(desk, pair.namespace, pair.verdict, agrees=agrees, now=self._now())
-        if agrees and pair.verdict.entry is not None:
-            await self._questions.regroup(pair.key, pair.verdict.entry.group)
+        now, entry = self._now(), pair.verdict.entry
+        if entry is not None:
+            await self._tally({entry.key: agrees}, now)
+        await self._label(desk, pair.namespace, pair.verdict, agrees=agrees, now=now)
+        if agrees and entry is not None:
+            await self._questions.regroup(pair.key, entry.group)
 
     async def served(self, message: Served) -> None:
         """An entry was really given: it was of use, and people can look at it."""
@@ -249,7 +261,18 @@ class Service:
         self._tickets.clear()
         if self.judge is not None:
             self.judge.clear()
-        return Purged(message.id, await self._questions.remove(message.what, message.value, epoch=epoch))
+        removed = await self._questions.remove(message.what, message.value, epoch=epoch)
+        key = bytes.fromhex(message.value) if message.what == "entry" else b""
+        for name, desk in self._desks.items():
+            await self._leave(name, desk, key)
+        return Purged(message.id, removed)
+
+    async def _leave(self, name: str, desk: _Desk, key: bytes) -> None:
+        """What was learned of purged entries themselves goes, too, also from the file, and on other hosts."""
+        desk.learner.leave(key)
+        desk.changed = True
+        await self._keep(name, desk)
+        await self._questions.share(name, msgspec.msgpack.encode(_Left(key)))
 
     async def feedback(self, message: Feedback) -> Purged:
         """Learn from what somebody says of a hit; one that was wrong takes its entry with it."""
@@ -317,6 +340,8 @@ class Service:
         told = _told_by_others.decode(body)
         if isinstance(told, _Label):
             desk.learner.learn(told.verdict, told.agrees, now)
+        elif isinstance(told, _Left):
+            desk.learner.leave(told.key)
         else:
             desk.learner.feedback(told.text, told.entry, wrong=told.wrong, now=now)
         desk.changed = True
@@ -358,7 +383,13 @@ class _Said(msgspec.Struct, frozen=True, array_like=True, tag="said", gc=False):
     wrong: bool
 
 
-_told_by_others: msgspec.msgpack.Decoder[_Label | _Said] = msgspec.msgpack.Decoder(_Label | _Said)
+class _Left(msgspec.Struct, frozen=True, array_like=True, tag="left", gc=False):
+    """An entry was purged; without a key, any might be meant."""
+
+    key: bytes
+
+
+_told_by_others: msgspec.msgpack.Decoder[_Label | _Said | _Left] = msgspec.msgpack.Decoder(_Label | _Said | _Left)
 
 
 def room_of(ask: Lookup | Learn) -> bytes:
@@ -367,12 +398,18 @@ def room_of(ask: Lookup | Learn) -> bytes:
     return blake2b(said, digest_size=32).digest()
 
 
-def _representatives(candidate: Neighbour | None, neighbours: Sequence[Neighbour]) -> list[Neighbour]:
-    """The nearest of each group, the candidate first."""
+def representatives(candidate: Neighbour | None, neighbours: Sequence[Neighbour]) -> list[Neighbour]:
+    """With whose answers a fresh one is compared: the nearest of each group, the candidate first."""
     first = {candidate.group: candidate} if candidate is not None else {}
     for one in neighbours:
         first.setdefault(one.group, one)
     return list(first.values())[:COMPARED]
+
+
+def _vector(small: bytes) -> "Small":
+    import numpy as np
+
+    return np.frombuffer(small, dtype=np.int8)
 
 
 def _question(asked: Asked, message: Learn, epoch: str, group: int, now: float) -> Question:

@@ -159,13 +159,13 @@ def _trees(rows: "Floats", right: "NDArray[np.bool_]", seed: int) -> Any:
 
     boosting: Any = ensemble.HistGradientBoostingClassifier  # its type says that early_stopping is text
     return boosting(
-        max_iter=100,
+        max_iter=60,
         learning_rate=0.06,
         max_depth=4,
-        max_leaf_nodes=8,
+        max_leaf_nodes=6,
         min_samples_leaf=max(10, min(30, len(rows) // 30)),
         l2_regularization=5.0,
-        max_features=0.5,
+        max_features=0.3,
         early_stopping=False,
         random_state=seed,
     ).fit(rows, right)
