@@ -4,6 +4,7 @@ import base64
 import json
 import struct
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import anthropic
@@ -175,6 +176,7 @@ def vectors(product: Product, token: str, texts: list[str] | str, **more) -> tup
     assert status == 200, answer
     told = json.loads(answer)
     assert [item["index"] for item in told["data"]] == list(range(len(told["data"])))
+    time.sleep(0.2)  # vectors are kept beside the answer, which does not wait for that
     return {k.lower(): v for k, v in headers.items()}, [told["usage"]["prompt_tokens"], *told["data"]]
 
 

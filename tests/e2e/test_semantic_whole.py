@@ -185,15 +185,15 @@ def test_it_learns_by_itself_when_it_may_answer(product):
 
 def test_a_purge_reaches_memory_disk_and_index(product):
     token = product.key("--team", "purged")
-    kept(product, token, FIRST, user="ann")
+    kept(product, token, "Where in Bonn is the zebra garden?", user="ann")
     kept(product, token, "Which countries do you deliver to?", user="bob")
-    assert ask(product, token, SECOND)[0] == "semantic"
+    assert ask(product, token, "Where is the zebra garden in Bonn?")[0] == "semantic"
     done = product.cli("cache", "purge", "--user", "ann", "--yes", "-o", "json")
     assert json.loads(done.stdout)
     assert ask(product, token, "To which countries do you deliver?")[0] == "semantic"
-    assert ask(product, token, SECOND)[0] is None
+    assert ask(product, token, "Where is the zebra garden in Bonn?")[0] is None
     files = [f.read_bytes() for f in (product.home / "cache").rglob("*") if f.is_file()]
-    assert not any(FIRST.encode() in f or b"\xa3ann" in f for f in files)
+    assert not any(b"Where in Bonn is the zebra garden?" in f or b"\xa3ann" in f for f in files)
 
 
 def test_a_hit_that_was_wrong_is_removed(product):
