@@ -51,8 +51,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a namespace says of a question and its neighbours.
 
     ``entry`` is the neighbour whose answer it is about, ``None`` where there is none. ``probability`` is that of its
-    answer being right, ``reason`` a word why (``veto:number``, ``below_threshold``, ``too_few_labels``, …). ``features`` go
-    back into ``learn`` with the outcome. ``weight`` is how many would-be hits a sample stands for.
+    answer being right, ``reason`` a word why (``veto:number``, ``below_threshold``, ``too_few_labels``, …). ``features``
+    go back into ``learn`` with the outcome. ``weight`` is how many would-be hits a sample stands for.
     """
 
     action: Action
@@ -68,8 +68,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
     ``requests`` were looked up, ``hits`` served, ``would_hit`` includes those that were sampled or only measured.
     ``wrong`` is the measured share of requests that got (or would have got) a wrong answer, ``bound`` its one-sided
-    upper confidence bound; ``None`` until there are labels. ``threshold`` is the least probability that is served, ``None``: nothing
-    is. ``closed`` says why the namespace serves nothing, empty while it does.
+    upper confidence bound; ``None`` until there are labels. ``threshold`` is the least probability that is served,
+    ``None``: nothing is. ``closed`` says why the namespace serves nothing, empty while it does.
     """
 
     requests: int = 0
@@ -111,7 +111,7 @@ class Namespace(Protocol):
         """An entry is to leave no trace; without ``key``, any might be meant."""
         ...
 
-    def learn(self, verdict: Verdict, agrees: bool | None, now: float) -> None:
+    def learn(self, verdict: Verdict, agrees: bool | None, now: float) -> None:  # noqa: FBT001 - it has three values
         """The question was answered afresh: whether that answer agrees with the entry's (``None``: cannot be told)."""
         ...
 
