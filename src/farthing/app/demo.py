@@ -271,7 +271,7 @@ def _say_where(plan: Plan, say: Say) -> str:
     say(f"command     farthing spend --home {plan.home} --by team,model")
     say("look at     Overview: spend by team, what routing saved. Requests: open one, read its cost line by line.")
     say(
-        "            Cache: questions that were answered before. Budgets: one refuses. Approvals: somebody asks for more."
+        "            Cache: what was answered before. Budgets: one refuses. Approvals: somebody asks for more."
     )
     return page
 

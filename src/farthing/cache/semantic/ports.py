@@ -51,7 +51,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a namespace says of a question and its neighbours.
 
     ``entry`` is the neighbour whose answer it is about, ``None`` where there is none. ``probability`` is that of its
-    answer being right, ``reason`` a word why (``veto:number``, ``below_threshold``, ``too_few_labels``, …). ``features``
+    answer being right, ``reason`` a word why (``veto:number``, ``below_threshold``, ``too_few_labels``). ``features``
     go back into ``learn`` with the outcome. ``weight`` is how many would-be hits a sample stands for.
     """
 
