@@ -270,9 +270,7 @@ def _say_where(plan: Plan, say: Say) -> str:
     say(f"gateway     http://127.0.0.1:{plan.port}/v1")
     say(f"command     farthing spend --home {plan.home} --by team,model")
     say("look at     Overview: spend by team, what routing saved. Requests: open one, read its cost line by line.")
-    say(
-        "            Cache: what was answered before. Budgets: one refuses. Approvals: somebody asks for more."
-    )
+    say("            Cache: what was answered before. Budgets: one refuses. Approvals: somebody asks for more.")
     return page
 
 
