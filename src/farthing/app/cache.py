@@ -25,6 +25,7 @@ import uvloop
 from farthing import config
 from farthing.app.folder import FolderLock
 from farthing.app.listen import url
+from farthing.app.memory import resident_bytes
 from farthing.cache.semantic.seams import Agrees, Learner
 from farthing.cache.semantic.server import Server
 from farthing.cache.semantic.service import Service
@@ -83,7 +84,7 @@ class _Process:
         embedder = await self._embedder()
         questions = await self._questions(embedder)
         service = Service(
-            questions, embedder, make=learner_of, agrees=agreement_of(embedder), now=_now, memory=_resident_bytes
+            questions, embedder, make=learner_of, agrees=agreement_of(embedder), now=_now, memory=resident_bytes
         )
         server = Server(service)
         try:
@@ -225,15 +226,6 @@ async def _leave_with(parent: int, work: "asyncio.Task[None]") -> None:
 
 def _now() -> float:
     return time.time()  # noqa: TID251 - the clock of this process lives here
-
-
-def _resident_bytes() -> int:
-    """Memory in use, where the system tells."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -30,6 +30,7 @@ from farthing import config
 from farthing.app.forgetting import answers_file, is_postgres
 from farthing.app.leasing import Charges, Limiting
 from farthing.app.listen import url
+from farthing.app.memory import resident_bytes
 from farthing.app.shelf import StoreShelf
 from farthing.app.warming import warming
 from farthing.app.world import SnapshotFile
@@ -180,7 +181,7 @@ def _doors(settings: GatewaySettings, shelf: StoreShelf) -> tuple[Door, ...]:
 def _gauges(file: SnapshotFile, limiting: Limiting, reuse: Reuse) -> dict[str, float]:
     return {
         "snapshot_made_seconds": file.made.timestamp(),
-        "resident_bytes": _resident_bytes(),
+        "resident_bytes": resident_bytes(),
         **limiting.bank.gauges(),
         **reuse.gauges(),
     }
@@ -342,15 +343,6 @@ def _settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
-
-
-def _resident_bytes() -> float:
-    """Memory in use, where the system tells."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0.0
-    return float(pages * os.sysconf("SC_PAGE_SIZE"))
 
 
 def main(arguments: list[str] | None = None) -> int:
