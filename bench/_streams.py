@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from bench._report import Figure
+from farthing.cache.semantic.comparing import AT_LEAST, representatives
 from farthing.cache.semantic.embed import WordLlama, small
 from farthing.cache.semantic.learner import Learner
 from farthing.cache.semantic.ports import Action, Namespace, Neighbour
 from farthing.cache.semantic.prior import weighed_features
 from farthing.cache.semantic.questions import NEAREST
 from farthing.cache.semantic.rooms import Room
-from farthing.cache.semantic.service import representatives
 from farthing.cache.semantic.vetoes import veto
 
 if TYPE_CHECKING:
@@ -40,11 +40,12 @@ REQUESTS: dict[Name, int] = {"banking77": 5_000, "clinc150": 16_000}
 
 
 class Utterances(msgspec.Struct, frozen=True, kw_only=True):
-    """All of a set: texts, the number of each one's answer, and vectors as ``embed.small`` makes them."""
+    """All of a set: texts, the number of each one's answer, unit vectors, and these as ``embed.small`` makes them."""
 
     texts: list[str]
     answers: list[int]
-    vectors: "NDArray[np.int8]"
+    vectors: "NDArray[np.float32]"
+    small: "NDArray[np.int8]"
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +72,9 @@ def load(name: Name) -> Utterances:
     numbers = {intent: at for at, intent in enumerate(dict.fromkeys(intent for _, intent in pairs))}
     texts = [text for text, _ in pairs]
     vectors = asyncio.run(WordLlama().embed(texts))
-    return Utterances(texts=texts, answers=[numbers[intent] for _, intent in pairs], vectors=small(vectors))
+    return Utterances(
+        texts=texts, answers=[numbers[intent] for _, intent in pairs], vectors=vectors, small=small(vectors)
+    )
 
 
 def order(utterances: Utterances, requests: int, seed: int) -> "NDArray[np.intp]":
@@ -103,9 +106,7 @@ def run(utterances: Utterances, which: "NDArray[np.intp]", policy: Namespace) ->
     for at, one in enumerate(indexes):
         neighbours = room.nearest(one)
         begun = time.process_time()
-        verdict = policy.consider(
-            utterances.texts[one], neighbours, float(at), room=ROOM, vector=utterances.vectors[one]
-        )
+        verdict = policy.consider(utterances.texts[one], neighbours, float(at), room=ROOM, vector=utterances.small[one])
         considered += time.process_time() - begun
         agrees = verdict.entry is not None and room.agrees(one, verdict.entry)
         if verdict.action is Action.SERVE:
@@ -115,7 +116,7 @@ def run(utterances: Utterances, which: "NDArray[np.intp]", policy: Namespace) ->
         if verdict.entry is not None:
             policy.learn(verdict, agrees, float(at))
         key, group = room.add(one, representatives(verdict.entry, neighbours))
-        policy.enter(ROOM, key, group, utterances.vectors[one])
+        policy.enter(ROOM, key, group, utterances.small[one])
         if isinstance(policy, Learner) and policy.due:
             begun = time.process_time()
             policy.refit()
@@ -211,14 +212,14 @@ class _Room:
 
     def __init__(self, utterances: Utterances) -> None:
         self._all = utterances
-        self._room = Room(utterances.vectors.shape[1])
+        self._room = Room(utterances.small.shape[1])
         self._members: list[int] = []
         self._groups: list[int] = []
         self._confirmed: list[int] = []
         self._refuted: list[int] = []
 
     def nearest(self, one: int) -> list[Neighbour]:
-        return [self._neighbour(at, cosine) for at, cosine in self._room.search(self._all.vectors[one], NEAREST)]
+        return [self._neighbour(at, cosine) for at, cosine in self._room.search(self._all.small[one], NEAREST)]
 
     def agrees(self, one: int, entry: Neighbour) -> bool:
         """Whether a question's answer is that of an entry."""
@@ -227,13 +228,17 @@ class _Room:
     def add(self, one: int, compared: Sequence[Neighbour]) -> tuple[bytes, int]:
         """A fresh answer: what it agrees with, of some entries, and a new entry; its key and group, 0 for a new one."""
         group = 0
-        for near in compared:
+        for number, near in enumerate(compared):
+            if number >= AT_LEAST and group:
+                break
             agrees = self.agrees(one, near)
             self._confirmed[_at(near)] += agrees
             self._refuted[_at(near)] += not agrees
-            group = group or (near.group if agrees else 0)
+            if agrees:
+                group = group or near.group
+                self._groups[_at(near)] = group
         number = len(self._members)
-        self._room.add(number, self._all.vectors[one])
+        self._room.add(number, self._all.small[one])
         self._members.append(one)
         self._groups.append(group or number + 1)
         self._confirmed.append(0)

@@ -34,7 +34,7 @@ def _gptcache_over(utterances: Utterances, which: "NDArray[np.intp]") -> Outcome
     """GPTCache, as it comes, over the same stream."""
     import numpy as np
 
-    some = which.tolist()
+    some: list[int] = which.tolist()
     hits, wrong = _gptcache.stream(
         [utterances.texts[one] for one in some],
         [str(utterances.answers[one]) for one in some],

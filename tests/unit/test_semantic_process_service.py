@@ -488,3 +488,57 @@ async def test_postgres_that_went_away_costs_misses(postgres):
             )
         assert (await running.ask(QUESTION)).reason == "no_store"
         assert (await running.ask(QUESTION)).action is Action.SERVE
+
+
+@in_loop
+async def test_what_becomes_an_entry_is_told_to_whoever_learns(files):
+    async with cache(files, **{NAME: NamespaceSettings(semantic="shadow")}) as running:
+        first = await running.teach(QUESTION, "On the profile page.")
+        second = await running.teach(LIKE_IT, "On the profile page.")
+        (room, key, group, vector), (again, other, joined, _) = running.rule.entered
+        assert (key, group, len(vector)) == (first, 0, 64)
+        assert (again, other) == (room, second)
+        assert joined != 0, "its neighbour's group"
+
+
+@in_loop
+async def test_every_compared_neighbour_is_tallied_where_it_can_be_told(files):
+    async with cache(files, **{NAME: NamespaceSettings(semantic="shadow")}) as running:
+        await running.teach(QUESTION, "On the profile page?")  # nobody can tell whether that agrees with anything
+        await running.teach("How do I reset the password of my account, please?", "On the profile page.")
+        await running.teach("How do I reset the password of an account?", "By telephone.")
+        await running.ask(LIKE_IT)
+        assert len({one.group for one in running.rule.neighbours}) == 3
+        await running.teach("How do I reset the passwords of my account?", "By telephone.")
+        await running.ask(LIKE_IT)
+        counts = {one.text: (one.confirmed, one.refuted) for one in running.rule.neighbours}
+        assert counts["How do I reset the password of an account?"] == (1, 0)
+        assert counts["How do I reset the password of my account, please?"][1] == 2
+        assert counts[QUESTION] == (0, 0)
+
+
+@in_loop
+@pytest.mark.parametrize("what", ["entry", "user", "namespace"])
+async def test_a_purge_reaches_what_was_learned_from(files, what):
+    async with cache(files) as running:
+        key = await running.teach(QUESTION, user="ann")
+        await running.service.purge(Purge(1, what, {"entry": key.hex(), "user": "ann", "namespace": NAME}[what]))
+        assert running.rule.left == [key if what == "entry" else b""]
+
+
+@in_loop
+async def test_a_purge_reaches_what_other_hosts_learned_from(postgres):
+    url = postgres.database()
+    async with cache(url) as here, cache(url) as there:
+        key = await here.teach(QUESTION)
+        await here.service.purge(Purge(1, "entry", key.hex()))
+        await there.service.upkeep()
+        assert there.rule.left == [key]
+
+
+@in_loop
+async def test_another_epoch_is_learned_anew(files):
+    async with cache(files) as running:
+        await running.teach(QUESTION)
+        await running.service.use({NAME: NamespaceSettings(semantic="on", threshold=0.9, epoch="next")})
+        assert running.rule.left == [b""]

@@ -98,3 +98,10 @@ def small(vectors: "Vectors") -> "NDArray[np.int8]":
 
     largest: Any = np.abs(vectors).max(axis=-1, keepdims=True)
     return np.rint(vectors * (SCALE / np.where(largest > 0, largest, 1))).astype(np.int8)
+
+
+def restored(kept: bytes) -> "NDArray[np.int8]":
+    """A small vector that was written down."""
+    import numpy as np
+
+    return np.frombuffer(kept, dtype=np.int8)

@@ -10,6 +10,7 @@ import re
 import zlib
 from array import array
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from farthing.cache.semantic import classifier
 from farthing.cache.semantic.classifier import Opinion
@@ -30,6 +31,11 @@ HISTORY = (0.3, 1.7)
 BUCKETS = 1 << 14
 
 _WORD = re.compile(r"\w+")
+
+
+@lru_cache(maxsize=4096)
+def _buckets(text: str) -> frozenset[int]:
+    return frozenset([zlib.crc32(word.encode()) % BUCKETS for word in _WORD.findall(text.lower())])
 
 
 class Words:
@@ -53,7 +59,7 @@ class Words:
             self.counts[bucket] += 1
 
     def of(self, text: str) -> frozenset[int]:
-        return frozenset(zlib.crc32(word.encode()) % BUCKETS for word in _WORD.findall(text.lower()))
+        return _buckets(text)
 
     def rarity(self, words: frozenset[int]) -> float:
         """Sum of the words' inverse document frequencies, in nats."""

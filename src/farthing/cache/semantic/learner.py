@@ -207,13 +207,19 @@ class Learner:
     @property
     def due(self) -> bool:
         """Whether there are enough new labels for a fit."""
-        return self._cosine is None and self._labels >= self._next_fit
+        return self._cosine is None and self._labels >= min(self._next_fit, self._next_classes)
 
     def refit(self) -> None:
-        """Fits the verifier and sets the threshold anew: a second or two, on copies."""
+        """Fits the classifier, and when there is enough for that, the verifier, and sets the threshold anew.
+
+        It takes a second or two, on copies.
+        """
+        self._next_classes = self._labels + max(50, min(200, self._labels // 16))
+        self._classifier.fit()
+        if self._labels < self._next_fit:
+            return
         self._next_fit = self._labels + max(50, min(500, self._labels // 8))
         epoch, requests = self._epoch, self._requests
-        self._classifier.fit()
         rows, wrong, numbers = self._examples.table()
         try:
             fitted = fit(rows, wrong)
@@ -237,7 +243,7 @@ class Learner:
         self._sampler = Sampler(self._shadow)
         self._vetoes: dict[str, int] = {}
         self._requests = self._hits = self._would = self._samples = self._labels = self._wrong_samples = 0
-        self._next_fit, self._epoch = FIRST_FIT, 0
+        self._next_fit, self._next_classes, self._epoch = FIRST_FIT, FIRST_FIT, 0
         self._closed = "too_few_labels"
 
     def _resume(self, learned: bytes) -> None:
@@ -259,7 +265,7 @@ class Learner:
         self._vetoes = dict(known.vetoes)
         self._requests, self._hits, self._would = known.requests, known.hits, known.would_hit
         self._samples, self._labels, self._wrong_samples = known.samples, known.labels, memory.wrong_samples
-        self._next_fit = memory.next_fit
+        self._next_fit = self._next_classes = memory.next_fit
 
     def _hear(self, text: str, neighbours: Sequence[Neighbour], opinion: Opinion | None) -> tuple[Ballot, str]:
         """The candidate that no veto stands against, or the first with what stands against it."""
@@ -320,7 +326,7 @@ class Learner:
         self._threshold, self._closed = None, reason
         self._epoch += 1
         self._examples.forget(self._requests - REMEMBERED)
-        self._next_fit = self._labels + FIRST_FIT
+        self._next_fit = self._next_classes = self._labels + FIRST_FIT
         self._drift = Drift()
         self._reported.clear()
 

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from farthing.cache.semantic.embed import Embedder, small
+from farthing.cache.semantic.comparing import compared, representatives
+from farthing.cache.semantic.embed import Embedder, restored, small
+from farthing.cache.semantic.observations import Label, Left, Said, decoder
 from farthing.cache.semantic.ports import Action, Neighbour, Verdict
 from farthing.cache.semantic.questions import Question, Questions, Total
 from farthing.cache.semantic.seams import Agrees, Judge, Learner, Make, Pair
@@ -40,10 +42,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Small = NDArray[np.int8]
-
-COMPARED = 4
-"""Groups of answers that a fresh one is compared with: the candidate's, and those nearest. Each comparison takes a
-millisecond or so for long answers."""
 
 KEEP_SECONDS = 60.0
 """How often what was learned is written down. A killed process forgets no more."""
@@ -149,7 +147,7 @@ class Service:
             await self._questions.forget(served.key)
         if self._has_room(desk, asked, message, now):
             await self._questions.add(_question(asked, message, desk.settings.epoch, group, now))
-            desk.learner.enter(asked.room, message.key, group, _vector(asked.vector))
+            desk.learner.enter(asked.room, message.key, group, restored(asked.vector))
 
     def _has_room(self, desk: _Desk, asked: Asked, message: Learn, now: float) -> bool:
         """Whether an entry still holds, and neither its key nor its user added too many in this hour."""
@@ -182,9 +180,12 @@ class Service:
         """
         some = asked.neighbours
         answers = await self._questions.answers([one.key for one in some])
-        verdicts = {one.key: self._agrees(message.answer, answers[one.key]) for one in some if one.key in answers}
+        verdicts = await compared(message.answer, some, answers, self._agrees)
         group = next((one.group for one in some if verdicts.get(one.key)), 0)
         await self._tally({key: agrees for key, agrees in verdicts.items() if key != message.key}, now)
+        for one in some:  # whoever agrees with the same answer is of one group
+            if one.group != group and verdicts.get(one.key):
+                await self._questions.regroup(one.key, group)
         candidate = asked.verdict.entry
         if candidate is None or candidate.key == message.key:
             return group, True
@@ -203,7 +204,7 @@ class Service:
         desk.learner.learn(verdict, agrees, now)
         desk.changed = True
         if agrees is not None and verdict.entry is not None:
-            await self._questions.share(namespace, msgspec.msgpack.encode(_Label(verdict, agrees)))
+            await self._questions.share(namespace, msgspec.msgpack.encode(Label(verdict, agrees)))
         self._refit(desk)
 
     def _refit(self, desk: _Desk) -> None:
@@ -229,8 +230,7 @@ class Service:
         if desk is None:
             return
         now, entry = self._now(), pair.verdict.entry
-        if entry is not None:
-            await self._tally({entry.key: agrees}, now)
+        await self._tally({entry.key: agrees} if entry else {}, now)
         await self._label(desk, pair.namespace, pair.verdict, agrees=agrees, now=now)
         if agrees and entry is not None:
             await self._questions.regroup(pair.key, entry.group)
@@ -272,7 +272,7 @@ class Service:
         desk.learner.leave(key)
         desk.changed = True
         await self._keep(name, desk)
-        await self._questions.share(name, msgspec.msgpack.encode(_Left(key)))
+        await self._questions.share(name, msgspec.msgpack.encode(Left(key)))
 
     async def feedback(self, message: Feedback) -> Purged:
         """Learn from what somebody says of a hit; one that was wrong takes its entry with it."""
@@ -284,9 +284,7 @@ class Service:
             entry = Neighbour(key=hit.key, text=hit.matched, group=0, similarity=hit.similarity)
             desk.learner.feedback(message.text, entry, wrong=message.wrong, now=now)
             desk.changed = True
-            await self._questions.share(
-                hit.namespace, msgspec.msgpack.encode(_Said(message.text, entry, message.wrong))
-            )
+            await self._questions.share(hit.namespace, msgspec.msgpack.encode(Said(message.text, entry, message.wrong)))
         if not message.wrong:
             return Purged(message.id, 0)
         await self._questions.forget(message.key)
@@ -337,10 +335,10 @@ class Service:
 
     def _heard(self, desk: _Desk, body: bytes, now: float) -> None:
         """Another host learned something."""
-        told = _told_by_others.decode(body)
-        if isinstance(told, _Label):
+        told = decoder.decode(body)
+        if isinstance(told, Label):
             desk.learner.learn(told.verdict, told.agrees, now)
-        elif isinstance(told, _Left):
+        elif isinstance(told, Left):
             desk.learner.leave(told.key)
         else:
             desk.learner.feedback(told.text, told.entry, wrong=told.wrong, now=now)
@@ -372,44 +370,10 @@ async def _fitted(learner: Learner) -> None:
         _log.exception("a namespace could not be fitted")
 
 
-class _Label(msgspec.Struct, frozen=True, array_like=True, tag="label", gc=False):
-    verdict: Verdict
-    agrees: bool
-
-
-class _Said(msgspec.Struct, frozen=True, array_like=True, tag="said", gc=False):
-    text: str
-    entry: Neighbour
-    wrong: bool
-
-
-class _Left(msgspec.Struct, frozen=True, array_like=True, tag="left", gc=False):
-    """An entry was purged; without a key, any might be meant."""
-
-    key: bytes
-
-
-_told_by_others: msgspec.msgpack.Decoder[_Label | _Said | _Left] = msgspec.msgpack.Decoder(_Label | _Said | _Left)
-
-
 def room_of(ask: Lookup | Learn) -> bytes:
     """A room of one namespace and tenant only, whatever the asking side mistook."""
     said = msgspec.msgpack.encode((ask.namespace, ask.tenant, ask.room))
     return blake2b(said, digest_size=32).digest()
-
-
-def representatives(candidate: Neighbour | None, neighbours: Sequence[Neighbour]) -> list[Neighbour]:
-    """With whose answers a fresh one is compared: the nearest of each group, the candidate first."""
-    first = {candidate.group: candidate} if candidate is not None else {}
-    for one in neighbours:
-        first.setdefault(one.group, one)
-    return list(first.values())[:COMPARED]
-
-
-def _vector(small: bytes) -> "Small":
-    import numpy as np
-
-    return np.frombuffer(small, dtype=np.int8)
 
 
 def _question(asked: Asked, message: Learn, epoch: str, group: int, now: float) -> Question:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-CONFIDENCE = 0.9
-"""Of the one-sided bound."""
+CONFIDENCE = 0.8
+"""Of the one-sided bound. The probabilities that it starts from are on the careful side already."""
 
 DOUBT = 0.002
 """The least chance of being wrong that is believed of any candidate: some labels are noise."""
@@ -29,11 +29,13 @@ DOUBT = 0.002
 SURE = 0.8
 """Nothing less probable is served, even where the promise per request has room for some reckless hits."""
 
-TRUST = 100
+TRUST = 60
 """Labels for each wrong answer that the calibration's word counts for: the bound is on so many and those seen."""
 
-TRUST_MOST = 12.0
-"""The most that it counts for; more wrong answers seen outweigh it."""
+TRUST_MOST = 30.0
+"""The most that it counts for; more wrong answers seen outweigh it. Less trust would let the few wrong answers that
+happened to be seen above a threshold move it: the lowest one that is allowed is then the luckiest one.
+"""
 
 
 class Threshold(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+CLOSE = 1e-6
+"""In log-odds: sums in another order differ by less."""
+
+
 class Trees(msgspec.Struct, frozen=True, kw_only=True):
     """A forest as a table of nodes in bytes, so that it can be written down.
 
@@ -69,8 +73,8 @@ class Forest:
 def flatten(model: Any) -> Trees:
     """The trees of a fitted binary ``HistGradientBoostingClassifier`` without categories.
 
-    Its trees are private (``_predictors``, ``_baseline_prediction``, the same from scikit-learn 1.0 to 1.7); ``fit``
-    in ``verifier`` compares what comes out with the model's own predictions.
+    Its trees are private (``_predictors``, ``_baseline_prediction``). ``same`` tells whether a release of
+    scikit-learn has come to mean something else by them.
     """
     import numpy as np
 
@@ -90,3 +94,10 @@ def flatten(model: Any) -> Trees:
         depth=int(nodes["depth"].max()),
         base=float(model._baseline_prediction.reshape(-1)[0]),  # noqa: SLF001
     )
+
+
+def same(trees: Trees, model: Any, rows: "NDArray[np.float64]") -> bool:
+    """Whether flattened trees say what the model says of rows, shape (n, features)."""
+    forest = Forest(trees)
+    theirs = model.decision_function(rows).tolist()
+    return all(abs(forest.log_odds(row) - said) < CLOSE for row, said in zip(rows, theirs, strict=True))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from farthing.cache.semantic.trees import Forest, Trees, flatten
+from farthing.cache.semantic.trees import Forest, Trees, flatten, same
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,23 +27,26 @@ RIDGE = 10.0
 STEPS = 12
 """Of Newton's method, of length 1 at most: more than enough for standardized features."""
 
-KNEE = 2.0
-"""Log-odds, before calibration, from where on calibration has a slope of its own."""
+CHECKED = 50
+"""Rows of each fit on which the flattened trees are compared with scikit-learn's own prediction."""
+
+LIKELY = 10
+"""Labels of each kind among the likelier half, from which calibration goes by these: nobody serves the others."""
 
 
 class Calibration(msgspec.Struct, frozen=True, kw_only=True):
-    """From the models' mean log-odds to a probability: logistic, with another slope beyond ``KNEE``.
+    """From the models' mean log-odds to a probability: logistic (Platt, "Probabilistic outputs for support vector
+    machines", 1999).
 
-    One slope is set by the many middling candidates and makes the best ones look worse than they are.
+    More bends would fit the few labels of the best candidates more closely, and change with each of them: thresholds,
+    and with them what is spent, would differ from one order of the same questions to the next.
     """
 
     offset: float
     slope: float
-    bend: float
 
     def probability(self, score: float) -> float:
-        value = self.offset + self.slope * score + self.bend * max(0.0, score - KNEE)
-        return 1 / (1 + math.exp(-max(-30.0, min(30.0, value))))
+        return 1 / (1 + math.exp(-max(-30.0, min(30.0, self.offset + self.slope * score))))
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +98,8 @@ def fit(rows: "Floats", wrong: "NDArray[np.int8]", seed: int = 0) -> Fit:
     """Fits to rows, shape (n, features); ``wrong`` is 1, 0, or -1 where it is not known, shape (n,).
 
     Takes about a second for 10,000 labels, on one core: threads that wait for each other beside busy workers take ten
-    times as long. Raises ``ValueError`` when a class has fewer labels than there are folds.
+    times as long. Raises ``ValueError`` when a class has fewer labels than there are folds,
+    ``RuntimeError`` when scikit-learn's trees are no longer what they were.
     """
     from threadpoolctl import threadpool_limits  # noqa: PLC0415 - comes with scikit-learn, for fits only
 
@@ -119,8 +123,11 @@ def _cross_fit(rows: "Floats", wrong: "NDArray[np.int8]", seed: int) -> Fit:
         scores[part] = (trees.decision_function(rows[part]) + linear.log_odds(rows[part])) / 2
     calibration = _calibrate(scores[known], right[known])
     trees, linear = _trees(rows[known], right[known], seed), _Linear(rows[known], right[known])
+    flat = flatten(trees)
+    if not same(flat, trees, rows[:: max(1, len(rows) // CHECKED)]):
+        raise RuntimeError("the flattened trees say something else than scikit-learn: its internals have changed")
     model = Model(
-        trees=flatten(trees),
+        trees=flat,
         mean=linear.mean.tobytes(),
         scale=linear.scale.tobytes(),
         weights=linear.weights.tobytes(),
@@ -130,15 +137,14 @@ def _cross_fit(rows: "Floats", wrong: "NDArray[np.int8]", seed: int) -> Fit:
 
 
 def _calibrate(scores: "Floats", right: "NDArray[np.bool_]") -> Calibration:
-    import numpy as np
-
-    line = _Linear(np.column_stack([scores, np.maximum(scores - KNEE, 0.0)]), right, ridge=1.0)
-    slope, bend = line.weights[:-1] / line.scale
-    slope = max(0.0, float(slope))
+    likely = scores > 0
+    if min(int(right[likely].sum()), int((~right[likely]).sum())) < LIKELY:
+        likely[:] = True
+    line = _Linear(scores[likely, None], right[likely], ridge=1.0)
+    slope = float(line.weights[0] / line.scale[0])
     return Calibration(
-        offset=float(line.weights[-1] - line.mean @ (line.weights[:-1] / line.scale)),
-        slope=slope,
-        bend=max(-slope, float(bend)),  # a higher score is never less probable
+        offset=float(line.weights[1]) - float(line.mean[0]) * slope,
+        slope=max(0.0, slope),  # a higher score is never less probable
     )
 
 
