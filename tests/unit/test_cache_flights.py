@@ -67,6 +67,20 @@ def test_when_its_client_leaves_another_one_leads():
     asyncio.run(work())
 
 
+def test_an_answer_that_is_asked_afresh_is_waited_for_like_any_other():
+    async def work():
+        flights = Flights()
+        lead = flights.begin(KEY)
+        assert isinstance(lead, Lead)
+        assert flights.begin(KEY) is None
+        waiting = board(flights)
+        await asyncio.sleep(0.01)
+        lead.land(ENTRY)
+        assert await waiting == ENTRY
+
+    asyncio.run(work())
+
+
 def test_nobody_waits_longer_than_it_is_patient():
     async def work():
         flights = Flights()

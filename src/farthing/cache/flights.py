@@ -69,6 +69,13 @@ class Flights:
             lead.land(None, again=True)
             raise
 
+    def begin(self, key: bytes) -> Lead | None:
+        """The lead at once, for an answer that is asked afresh whatever there is; ``None`` where somebody else has it."""
+        if key in self._leads or not self._take(key):
+            return None
+        lead = self._leads[key] = Lead(self, key)
+        return lead
+
     async def _among_workers(
         self, lead: Lead, key: bytes, look: Callable[[], Awaitable[Entry | None]], until: float
     ) -> Lead | Entry | None:

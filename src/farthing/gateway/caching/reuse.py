@@ -185,6 +185,8 @@ class Reuse:
                 if isinstance(boarded, Entry):
                     return Hit(entry=boarded, kind="exact", namespace=namespace)
                 filling.lead = boarded
+        elif rules.exact == "on":
+            filling.lead = self._flights.begin(wanted.key)
         try:
             hit = await self._alike(call, wanted, filling)
         except BaseException:
