@@ -70,7 +70,7 @@ class Flights:
             raise
 
     def begin(self, key: bytes) -> Lead | None:
-        """The lead at once, for an answer that is asked afresh whatever there is; ``None`` where somebody else has it."""
+        """The lead at once, for an answer that is asked afresh in any case; ``None`` where somebody else has it."""
         if key in self._leads or not self._take(key):
             return None
         lead = self._leads[key] = Lead(self, key)
