@@ -78,7 +78,7 @@ def reuse(folder, rules: NamespaceSettings, process: Process | None = None) -> R
 
 def answered(filling, wanted: Call, *, body: bytes = ANSWER, left: bool = False, **more) -> None:
     """The provider answered, and the client got it."""
-    filling.copy.begin(200, b"application/json", stream=False)
+    filling.copy.begin(200, b"application/json")
     filling.copy.add(body)
     filling.copy.fact = fact(**more)
     filling.end(wanted, left=left)
@@ -112,6 +112,23 @@ def test_what_was_answered_is_served_again(tmp_path):
         hit = await caches.find(call(), ROUTE)
         assert isinstance(hit, Hit)
         assert (hit.kind, hit.entry.body) == ("exact", ANSWER)
+
+    run(tmp_path, EXACT, work)
+
+
+def test_a_stream_that_arrived_in_one_piece_is_kept_as_a_stream(tmp_path):
+    async def work(caches):
+        first = call(stream=True)
+        filling = await caches.find(first, ROUTE)
+        chunk = {"choices": [{"index": 0, "delta": {"content": "Yes."}, "finish_reason": "stop"}]}
+        filling.copy.begin(200, b"text/event-stream; charset=utf-8")
+        filling.copy.add(b"data: " + json.dumps(chunk).encode() + b"\n\ndata: [DONE]\n\n")
+        filling.copy.fact = fact()
+        filling.end(first, left=False)
+        await done(caches)
+        hit = await caches.find(call(stream=True), ROUTE)
+        assert isinstance(hit, Hit)
+        assert hit.entry.stream
 
     run(tmp_path, EXACT, work)
 

@@ -51,9 +51,10 @@ class Copy:
         self.stream = False
         self.fact: RequestFact | None = None
 
-    def begin(self, status: int, content_type: bytes, *, stream: bool) -> None:
-        """The head of the answer."""
-        self.status, self.content_type, self.stream = status, content_type, stream
+    def begin(self, status: int, content_type: bytes) -> None:
+        """The head of the answer. A stream that arrived in one piece is a stream, too."""
+        self.status, self.content_type = status, content_type
+        self.stream = content_type.startswith(b"text/event-stream")
 
     def add(self, data: bytes) -> None:
         """A part of the body. What is too large is not kept at all."""
@@ -264,7 +265,7 @@ class Client:
         self.unwatch()
         self.started = self.finished = True
         if self.copy is not None:
-            self.copy.begin(reply.status, reply.content_type, stream=False)
+            self.copy.begin(reply.status, reply.content_type)
             self.copy.add(reply.body)
         if self.gone:
             return
@@ -282,7 +283,7 @@ class Client:
         """The head of a streamed answer; it leaves with the first bytes of its body."""
         self.started = True
         if self.copy is not None:
-            self.copy.begin(status, content_type, stream=True)
+            self.copy.begin(status, content_type)
         self.keep = self.keep and self._chunked
         framing = _CHUNKED if self._chunked else _UNTIL_CLOSE
         self._pending = self._head(status, content_type, headers, framing)
