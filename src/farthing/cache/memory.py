@@ -28,7 +28,7 @@ class Memory:
         entry = self._entries.get(key)
         if entry is None:
             return None
-        if entry.expires and now >= entry.expires:
+        if not entry.holds(now):
             self.drop(key)
             return None
         self._entries.move_to_end(key)
